@@ -1,0 +1,71 @@
+// Package keys says what a key store is. The stores themselves are its
+// subpackages: vault and directory; cache stands in front of either.
+package keys
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+)
+
+// Scheme is a way of protecting mail.
+type Scheme string
+
+// The schemes.
+const (
+	SMIME Scheme = "smime" // RFC 8551
+	PGP   Scheme = "pgp"   // RFC 3156
+)
+
+// ErrNotFound is what a Store wraps when it has no entry of that name. It is
+// the policy's business what happens then. Every other error is temporary: the
+// store could not be asked, or the entry is there and can't be used.
+var ErrNotFound = errors.New("not found")
+
+// Store holds our own keys and other people's certificates, each under an
+// address or a domain. Names are given in the form that Name returns. Methods
+// may be called from several goroutines at once, honour the context, and
+// return an error that wraps ErrNotFound if, and only if, there is no such
+// entry. What they return is shared and must not be changed.
+type Store interface {
+	// Key returns the newest of our own keys stored under name.
+	Key(ctx context.Context, scheme Scheme, name string) (*Key, error)
+	// Certificate returns what messages to name are encrypted to.
+	Certificate(ctx context.Context, scheme Scheme, name string) (*Certificate, error)
+	// List returns the names of all entries, sorted.
+	List(ctx context.Context) ([]Entry, error)
+}
+
+// Entry names one entry of a store.
+type Entry struct {
+	Scheme Scheme
+	Name   string
+	// Own is true for one of our keys, false for somebody's certificate.
+	Own bool
+}
+
+// Key is one of our own keys with its certificate, checked when it was loaded.
+type Key struct {
+	Entry
+	// Chain is the S/MIME certificate followed by those that lead to its
+	// trust anchor; nil for PGP.
+	Chain []*x509.Certificate
+	// OpenPGP is the armored or binary transferable key of RFC 9580, Section
+	// 10: a secret key, or, where Signer is set, the public part of a key that
+	// is kept elsewhere. It is nil for S/MIME.
+	OpenPGP []byte
+	// Signer signs with the private key. It is always set for S/MIME.
+	Signer crypto.Signer
+	// Decrypter is set if the private key can decrypt and the store has it.
+	Decrypter crypto.Decrypter
+}
+
+// Certificate is what is needed to encrypt to somebody.
+type Certificate struct {
+	Entry
+	// X509 are the S/MIME certificates; nil for PGP.
+	X509 []*x509.Certificate
+	// OpenPGP is an armored or binary transferable public key; nil for S/MIME.
+	OpenPGP []byte
+}
