@@ -1,0 +1,61 @@
+package cms
+
+import (
+	"encoding/asn1"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// Tags of the implicitly and explicitly tagged fields.
+const (
+	tagExplicit0 = casn1.Tag(0xa0) // [0], constructed
+	tagImplicit0 = casn1.Tag(0x80) // [0], primitive
+)
+
+// open begins an element whose content is longer than what is at hand: it
+// returns the identifier and length octets for len(prefix)+rest octets of
+// content, followed by prefix. The rest octets are still to be written.
+func open(tag casn1.Tag, prefix []byte, rest int64) []byte {
+	n := uint64(len(prefix)) + uint64(rest)
+	out := make([]byte, 0, len(prefix)+10)
+	out = append(out, byte(tag))
+	if n < 0x80 {
+		out = append(out, byte(n))
+	} else {
+		octets := 1
+		for n>>(8*octets) != 0 {
+			octets++
+		}
+		out = append(out, 0x80|byte(octets))
+		for i := octets - 1; i >= 0; i-- {
+			out = append(out, byte(n>>(8*i)))
+		}
+	}
+	return append(out, prefix...)
+}
+
+// build runs f over an empty builder and returns what it built. What these
+// builders are given is valid by construction, except where the caller passes
+// on a certificate's parts; an error names what was being built.
+func build(what string, f func(b *cryptobyte.Builder)) ([]byte, error) {
+	var b cryptobyte.Builder
+	f(&b)
+	out, err := b.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", what, err)
+	}
+	return out, nil
+}
+
+// addAlgorithm adds an AlgorithmIdentifier whose parameters, if any, are added
+// by parameters.
+func addAlgorithm(b *cryptobyte.Builder, oid asn1.ObjectIdentifier, parameters func(b *cryptobyte.Builder)) {
+	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1ObjectIdentifier(oid)
+		if parameters != nil {
+			parameters(b)
+		}
+	})
+}

@@ -1,0 +1,13 @@
+// Package cms writes the structures of the Cryptographic Message Syntax
+// (RFC 5652) that S/MIME 4.0 needs and go.mozilla.org/pkcs7 cannot write.
+//
+// That package assembles SignedData well, and package smime lets it do so. It
+// holds the whole content in memory however, keeps its choice of content cipher
+// in a global variable, and puts AES-GCM into EnvelopedData, where no other
+// program looks for it. So encryption is done here: EnvelopedData (RFC 5652,
+// Section 6) and AuthEnvelopedData (RFC 5083) as a stream whose lengths are
+// computed beforehand, the splice that puts streamed content into a detached
+// SignedData, and the values of the signed attributes of S/MIME.
+//
+// Everything written is DER with definite lengths.
+package cms
