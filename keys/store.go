@@ -1,12 +1,16 @@
-// Package keys says what a key store is. The stores themselves are its
-// subpackages: vault and directory; cache stands in front of either.
+// Package keys says what a key store is, and checks what comes out of one. The
+// stores themselves are its subpackages: vault and directory; cache stands in
+// front of either.
 package keys
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/x509"
 	"errors"
+	"fmt"
+	"io"
 )
 
 // Scheme is a way of protecting mail.
@@ -33,7 +37,9 @@ type Store interface {
 	Key(ctx context.Context, scheme Scheme, name string) (*Key, error)
 	// Certificate returns what messages to name are encrypted to.
 	Certificate(ctx context.Context, scheme Scheme, name string) (*Certificate, error)
-	// List returns the names of all entries, sorted.
+	// List returns the names of all entries, sorted as Entry.Compare does. It
+	// may return entries together with an error that says which others it
+	// could not list.
 	List(ctx context.Context) ([]Entry, error)
 }
 
@@ -45,7 +51,31 @@ type Entry struct {
 	Own bool
 }
 
+// String returns where an administrator finds the entry, as in
+// "smime/alice@example.com" or "recipients/bob@example.org (smime)".
+func (e Entry) String() string {
+	if e.Own {
+		return string(e.Scheme) + "/" + e.Name
+	}
+	return fmt.Sprintf("recipients/%s (%s)", e.Name, e.Scheme)
+}
+
+// Compare orders entries: our own first, then by scheme and by name.
+func (e Entry) Compare(f Entry) int {
+	if e.Own != f.Own {
+		if e.Own {
+			return -1
+		}
+		return 1
+	}
+	if c := cmp.Compare(e.Scheme, f.Scheme); c != 0 {
+		return c
+	}
+	return cmp.Compare(e.Name, f.Name)
+}
+
 // Key is one of our own keys with its certificate, checked when it was loaded.
+// It may have expired since: ask Valid before every use.
 type Key struct {
 	Entry
 	// Chain is the S/MIME certificate followed by those that lead to its
@@ -59,13 +89,27 @@ type Key struct {
 	Signer crypto.Signer
 	// Decrypter is set if the private key can decrypt and the store has it.
 	Decrypter crypto.Decrypter
+	// Notes are what the store finds odd about the entry, such as a key file
+	// that everybody can read. Warnings repeats them.
+	Notes []string
 }
 
-// Certificate is what is needed to encrypt to somebody.
+// Format writes the entry's name whatever the verb, so that no private key can
+// get into a log by way of fmt.
+func (k Key) Format(f fmt.State, _ rune) { io.WriteString(f, k.Entry.String()) }
+
+// MarshalText does for encoding/json and log/slog what Format does for fmt.
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.Entry.String()), nil }
+
+// Certificate is what is needed to encrypt to somebody. It may have expired
+// since it was loaded: ask Valid before every use.
 type Certificate struct {
 	Entry
-	// X509 are the S/MIME certificates; nil for PGP.
+	// X509 are the S/MIME certificates that can encrypt, the one to use first;
+	// nil for PGP.
 	X509 []*x509.Certificate
 	// OpenPGP is an armored or binary transferable public key; nil for S/MIME.
 	OpenPGP []byte
+	// Notes are as in Key.
+	Notes []string
 }
