@@ -21,6 +21,8 @@ type Outcome struct {
 	Edits []Edit
 	// Body replaces the body; nil leaves it.
 	Body signer.Content
+	// Decisions are the policies of each recipient, with the reasons.
+	Decisions []policies.Decision
 	// Log is added to the message's log line.
 	Log []slog.Attr
 }

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"waxseal/keys"
+	"waxseal/policies"
+	"waxseal/signer/pgpmime"
+)
+
+func checkCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Load the configuration, the policies and every key, and say what is wrong with them",
+		Long: `Load the configuration, the policies and every key, and say what is wrong.
+
+Errors, all at once, each with file, line, column and a hint, make the exit
+status 1. Warnings, such as certificates that expire soon, do not.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return check(cmd.Context(), file, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", configDefault, "configuration `FILE`")
+	return cmd
+}
+
+func check(ctx context.Context, file string, out, errs io.Writer) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	s, err := readConfig(file)
+	if err != nil {
+		describe(errs, err)
+		return exitStatus(1)
+	}
+	set, policyErr := policies.Load(s.Policies)
+	if policyErr != nil {
+		describe(errs, policyErr)
+	}
+	warnings, keyErr := checkKeys(ctx, s, set)
+	if keyErr != nil {
+		describe(errs, keyErr)
+	}
+	for _, w := range warnings {
+		fmt.Fprintln(errs, "warning:", w)
+	}
+	if policyErr != nil || keyErr != nil {
+		return exitStatus(1)
+	}
+	fmt.Fprintf(out, "%s is good: %d policies, %d warnings\n", file, len(set.Policies()), len(warnings))
+	return nil
+}
+
+// checkKeys loads every entry of the store.
+func checkKeys(ctx context.Context, s *settings, set *policies.Set) (warnings []string, err error) {
+	store, closer, err := openStore(s)
+	if err != nil {
+		return nil, err
+	}
+	defer closer.Close()
+	entries, err := store.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the key store: %w", err)
+	}
+	var errs []error
+	keyring := pgpmime.NewKeyring()
+	now := time.Now()
+	have := map[keys.Entry]bool{}
+	for _, e := range entries {
+		have[e] = true
+		notes, err := checkEntry(ctx, store, keyring, e, now)
+		warnings = append(warnings, notes...)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if e.Own && len(s.Domains) > 0 && !ours(s, e.Name) {
+			warnings = append(warnings, fmt.Sprintf("%s: not in one of our domains (%s)", e, strings.Join(s.Domains, ", ")))
+		}
+	}
+	if set != nil {
+		warnings = append(warnings, missingEntries(set, have)...)
+	}
+	return warnings, errors.Join(errs...)
+}
+
+func checkEntry(ctx context.Context, store keys.Store, keyring *pgpmime.Keyring, e keys.Entry, now time.Time) (warnings []string, err error) {
+	if !e.Own {
+		c, err := store.Certificate(ctx, e.Scheme, e.Name)
+		if err != nil {
+			return nil, err
+		}
+		if e.Scheme == keys.PGP {
+			parsed, err := keyring.Certificate(c.Name, c.OpenPGP)
+			if err == nil {
+				err = parsed.CheckEncrypt(now)
+			}
+			if err != nil {
+				return c.Warnings(now), fmt.Errorf("%s: %w", e, err)
+			}
+			return append(c.Warnings(now), prefixed(e, parsed.Warnings(now))...), nil
+		}
+		return c.Warnings(now), c.Valid(now)
+	}
+	k, err := store.Key(ctx, e.Scheme, e.Name)
+	if err != nil {
+		return nil, err
+	}
+	if e.Scheme == keys.PGP {
+		parsed, err := keyring.Key(k.Name, k.OpenPGP, k.Signer)
+		if err == nil {
+			err = parsed.CheckSign(now)
+		}
+		if err != nil {
+			return k.Warnings(now), fmt.Errorf("%s: %w", e, err)
+		}
+		return append(k.Warnings(now), prefixed(e, parsed.Certificate().Warnings(now))...), nil
+	}
+	return k.Warnings(now), k.Valid(now)
+}
+
+// missingEntries warns of entries that a policy names and the store has not.
+func missingEntries(set *policies.Set, have map[keys.Entry]bool) []string {
+	var warnings []string
+	for _, p := range set.Policies() {
+		if p.Sign == nil {
+			continue
+		}
+		switch p.Sign.Key {
+		case "", "address", "domain", "any":
+			continue
+		}
+		name, err := keys.Name(p.Sign.Key)
+		found := false
+		for _, scheme := range []keys.Scheme{keys.SMIME, keys.PGP} {
+			found = found || have[keys.Entry{Scheme: scheme, Name: name, Own: true}]
+		}
+		if err != nil || !found {
+			warnings = append(warnings, fmt.Sprintf("%s:%d: policy %q signs with the key %q, which the store does not have",
+				p.File, p.Line, p.Name, p.Sign.Key))
+		}
+	}
+	return warnings
+}
+
+func prefixed(e keys.Entry, notes []string) []string {
+	var out []string
+	for _, n := range notes {
+		out = append(out, e.String()+": "+n)
+	}
+	return out
+}
+
+// ours reports whether an entry's name lies in one of our domains.
+func ours(s *settings, name string) bool {
+	domain := name[strings.LastIndexByte(name, '@')+1:]
+	for _, d := range s.Domains {
+		d, err := keys.Domain(d)
+		if err == nil && (domain == d || strings.HasSuffix(domain, "."+d)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"waxseal/milter"
+)
+
+// shutdownTime is how long messages in work may take after SIGTERM.
+const shutdownTime = 30 * time.Second
+
+func serveCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the milter until SIGTERM",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return serve(file) },
+	}
+	cmd.Flags().StringVar(&file, "config", configDefault, "configuration `FILE`")
+	return cmd
+}
+
+func serve(file string) error {
+	if err := forbidCoreDumps(); err != nil {
+		return err
+	}
+	s, err := readConfig(file)
+	if err != nil {
+		describe(os.Stderr, err)
+		return exitStatus(1)
+	}
+	log := newLog(s, os.Stderr)
+	slog.SetDefault(log) // go-milter writes to the standard log
+	store, closer, err := openStore(s)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	filter, err := openFilter(s, cached(s, store, log))
+	if err != nil {
+		describe(os.Stderr, err)
+		return exitStatus(1)
+	}
+	spools, err := openSpools(s)
+	if err != nil {
+		return err
+	}
+	defer spools.Close()
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	server := &milter.Server{
+		Apply:          filter.Apply,
+		Spools:         spools,
+		Log:            log,
+		MaxConnections: s.MaxConnections,
+		MaxMessageSize: s.maxMessage,
+		ReadTimeout:    s.idleTimeout,
+		ApplyTimeout:   s.messageTimeout,
+	}
+	monitor, err := startMonitor(s, filter, store, server)
+	if err != nil {
+		return err
+	}
+	defer monitor.Close()
+	return run(ctx, s, server, log)
+}
+
+// run serves all listeners until the context ends, then finishes the messages
+// in work.
+func run(ctx context.Context, s *settings, server *milter.Server, log *slog.Logger) error {
+	var listeners []net.Listener
+	for _, spec := range s.Listen {
+		l, err := milter.Listen(spec, s.socketMode, s.SocketGroup)
+		if err != nil {
+			for _, open := range listeners {
+				open.Close()
+			}
+			return fmt.Errorf("listen on %s: %w", spec, err)
+		}
+		listeners = append(listeners, l)
+	}
+	failed := make(chan error, len(listeners))
+	for i, l := range listeners {
+		log.Info("listening", "on", s.Listen[i])
+		go func() { failed <- server.Serve(l) }()
+	}
+	log.Info("ready", "version", version, "policies", s.Policies, "keys", s.Keys.Store)
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		log.Info("stopping", "grace", shutdownTime.String())
+	}
+	grace, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	return errors.Join(err, server.Shutdown(grace))
+}
+
+// forbidCoreDumps keeps private keys out of core files.
+func forbidCoreDumps() error {
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("forbid core dumps: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("forbid core dumps: %w", err)
+	}
+	return nil
+}
