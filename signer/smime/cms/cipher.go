@@ -54,7 +54,7 @@ type contentCipher interface {
 }
 
 // newContentCipher returns the cipher under that key, ready for one content,
-// and its AlgorithmIdentifier. ivOrNonce has ivSize octets.
+// and its AlgorithmIdentifier. iv has ivSize octets.
 func (c Cipher) newContentCipher(key, iv []byte) (contentCipher, []byte, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
@@ -34,9 +33,7 @@ func NewEncrypter(w io.Writer, to []*x509.Certificate, c Cipher, size int64) (io
 		return nil, fmt.Errorf("encrypt: a content of %d bytes is too long for one message", size)
 	}
 	secret := make([]byte, keySize+c.ivSize())
-	if _, err := rand.Read(secret); err != nil {
-		return nil, fmt.Errorf("encrypt: make a content-encryption key: %w", err)
-	}
+	rand.Read(secret) // never fails
 	key, iv := secret[:keySize], secret[keySize:]
 	body, algorithm, err := c.newContentCipher(key, iv)
 	if err != nil {
@@ -90,7 +87,7 @@ func envelopeHead(c Cipher, recipients, algorithm []byte, ciphertext int64) ([]b
 	if err != nil {
 		return nil, err
 	}
-	outerType, err := build("content type", func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(asn1.ObjectIdentifier(oid)) })
+	outerType, err := build("content type", func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oid) })
 	if err != nil {
 		return nil, err
 	}
