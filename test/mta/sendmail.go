@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,13 +28,17 @@ func StartSendmail(t testing.TB, o Options) *MTA {
 	}
 	m := &MTA{Name: "sendmail", Addr: freeAddr(t), Dir: dir, Sink: o.Sink, log: dir + "/log/mail.log"}
 	cf := dir + "/etc/sendmail.cf"
-	m.queue = []string{program, "-C", cf, "-bp"}
-	m.command = []string{unshare, "--uts", "--mount", "sh", "-c", sendmailNamespace(dir) + `exec "$0" "$@"`, program, "-C", cf, "-O", "DeliveryMode=i"}
+	inside := []string{unshare, "--uts", "--mount", "sh", "-c", sendmailNamespace(dir) + `exec "$0" "$@"`, program}
+	m.queue = append(slices.Clone(inside), "-C", cf, "-bp")
+	m.command = append(slices.Clone(inside), "-C", dir+"/etc/submit.cf")
 
-	for d, mode := range map[string]os.FileMode{"etc": 0o755, "mqueue": 0o700, "log": 0o755, "sasl": 0o755} {
+	for d, mode := range map[string]os.FileMode{"etc": 0o755, "mqueue": 0o700, "clientmqueue": 0o700, "log": 0o755, "sasl": 0o755} {
 		if err := os.Mkdir(filepath.Join(dir, d), mode); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if out, err := exec.Command("chown", "nobody", dir+"/clientmqueue").CombinedOutput(); err != nil {
+		t.Fatalf("give the sendmail command its queue: %v\n%s", err, out)
 	}
 	startSyslog(t, dir+"/log/dev-log", m.log)
 	startSASLAuthd(t, dir+"/sasl/mux")
@@ -44,9 +49,9 @@ func StartSendmail(t testing.TB, o Options) *MTA {
 	certificate, key := tlsCertificate(t, dir)
 	fill := strings.NewReplacer("@DIR@", dir, "@ROOT@", root, "@PORT@", port(m.Addr), "@SINK@", port(o.Sink.Addr),
 		"@FILTER@", filter, "@REFUSED@", Refused, "@CERT@", certificate, "@KEY@", key)
-	mc := fill.Replace(sendmailMC)
 	for name, text := range map[string]string{
-		"etc/sendmail.mc":      mc,
+		"etc/sendmail.mc":      fill.Replace(sendmailMC),
+		"etc/submit.mc":        fill.Replace(submitMC),
 		"etc/service.switch":   "hosts files\naliases files\n",
 		"etc/local-host-names": "",
 		"etc/trusted-users":    "root\n",
@@ -56,29 +61,30 @@ func StartSendmail(t testing.TB, o Options) *MTA {
 			t.Fatal(err)
 		}
 	}
-	out, err := exec.Command(m4, dir+"/etc/sendmail.mc").Output()
-	if err != nil {
-		t.Fatalf("make sendmail.cf: %v", err)
-	}
-	if err := os.WriteFile(cf, out, 0o644); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"sendmail", "submit"} {
+		out, err := exec.Command(m4, dir+"/etc/"+name+".mc").Output()
+		if err != nil {
+			t.Fatalf("make %s.cf: %v", name, err)
+		}
+		if err := os.WriteFile(dir+"/etc/"+name+".cf", out, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	m.logOnFailure(t)
-	m.startSendmail(t, unshare, program, cf)
+	m.startSendmail(t, append(inside, "-C", cf, "-bD", "-q1m"))
 	return m
 }
 
 // startSendmail runs the daemon in the foreground, so that it can't outlive
 // the test process.
-func (m *MTA) startSendmail(t testing.TB, unshare, program, cf string) {
+func (m *MTA) startSendmail(t testing.TB, command []string) {
 	t.Helper()
 	output, err := os.Create(m.Dir + "/log/output")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer output.Close()
-	cmd := exec.Command(unshare, "--uts", "--mount", "sh", "-c", sendmailNamespace(m.Dir)+`exec "$0" "$@"`,
-		program, "-C", cf, "-bD", "-q1m")
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
@@ -193,6 +199,27 @@ func startSyslog(t testing.TB, socket, log string) {
 		}
 	}()
 }
+
+// submitMC is for the sendmail command: it hands the message to the daemon over
+// SMTP, as Debian's Sendmail does, so that the filter sees it.
+const submitMC = "divert(-1)\n" +
+	"define(`_CF_DIR_', `@ROOT@/usr/share/sendmail/cf/')dnl\n" +
+	"include(`@ROOT@/usr/share/sendmail/cf/m4/cf.m4')\n" +
+	"divert(0)dnl\n" +
+	"define(`__OSTYPE__', `')dnl\n" +
+	"define(`confDOMAIN_NAME', `sm.test.example')dnl\n" +
+	"define(`MSP_QUEUE_DIR', `@DIR@/clientmqueue')dnl\n" +
+	"define(`confRUN_AS_USER', `nobody')dnl\n" + // it refuses root
+	"define(`confTRUSTED_USER', `nobody')dnl\n" +
+	"define(`confTRUSTED_USERS', `root nobody')dnl\n" +
+	"define(`confPID_FILE', `@DIR@/submit.pid')dnl\n" +
+	"define(`STATUS_FILE', `')dnl\n" +
+	"define(`confDELIVERY_MODE', `i')dnl\n" +
+	"define(`confDONT_PROBE_INTERFACES', `True')dnl\n" +
+	"define(`confBIND_OPTS', `-DNSRCH -DEFNAMES')dnl\n" +
+	"define(`confSERVICE_SWITCH_FILE', `@DIR@/etc/service.switch')dnl\n" +
+	"define(`RELAY_MAILER_ARGS', `TCP $h @PORT@')dnl\n" +
+	"FEATURE(`msp', `[127.0.0.1]')dnl\n"
 
 const sendmailMC = "divert(-1)\n" +
 	"define(`_CF_DIR_', `@ROOT@/usr/share/sendmail/cf/')dnl\n" +
