@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -129,7 +130,7 @@ func readTransaction(s *settings, spools *milter.Spools, e envelope, in io.Reade
 		return nil, fmt.Errorf("read the message: %w", err)
 	}
 	tx.Header = header
-	n, err := io.Copy(tx.Body, io.LimitReader(signer.NewCRLFReader(body), s.maxMessage+1))
+	n, err := io.Copy(tx.Body, io.LimitReader(&crlfReader{r: bufio.NewReader(body)}, s.maxMessage+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the message: %w", err)
 	}

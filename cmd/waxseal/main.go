@@ -20,7 +20,9 @@ type exitStatus int
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 func main() {
-	err := root().Execute()
+	cmd := root()
+	cmd.SetArgs(longFlags(os.Args[1:]))
+	err := cmd.Execute()
 	var status exitStatus
 	switch {
 	case errors.As(err, &status):
@@ -40,4 +42,21 @@ func root() *cobra.Command {
 	}
 	cmd.AddCommand(serveCommand(), checkCommand(), filterCommand(), versionCommand())
 	return cmd
+}
+
+// longFlags writes -config as --config: mail administrators know flags with one
+// dash, and no flag here has a short form but -h.
+func longFlags(args []string) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		if a == "--" {
+			copy(out[i:], args[i:])
+			break
+		}
+		if len(a) > 2 && a[0] == '-' && a[1] != '-' {
+			a = "-" + a
+		}
+		out[i] = a
+	}
+	return out
 }

@@ -120,4 +120,3 @@ func describe(w io.Writer, err error) {
 }
 
 const configDefault = "/etc/waxseal/waxseal.hcl"
-

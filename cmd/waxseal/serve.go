@@ -61,8 +61,13 @@ func serve(file string) error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	monitor, err := openMonitor(s.Monitor)
+	if err != nil {
+		return err
+	}
+	defer monitor.Close()
 	server := &milter.Server{
-		Apply:          filter.Apply,
+		Apply:          monitor.count(filter.Apply),
 		Spools:         spools,
 		Log:            log,
 		MaxConnections: s.MaxConnections,
@@ -70,17 +75,12 @@ func serve(file string) error {
 		ReadTimeout:    s.idleTimeout,
 		ApplyTimeout:   s.messageTimeout,
 	}
-	monitor, err := startMonitor(s, filter, store, server)
-	if err != nil {
-		return err
-	}
-	defer monitor.Close()
-	return run(ctx, s, server, log)
+	return run(ctx, s, server, monitor, log)
 }
 
 // run serves all listeners until the context ends, then finishes the messages
 // in work.
-func run(ctx context.Context, s *settings, server *milter.Server, log *slog.Logger) error {
+func run(ctx context.Context, s *settings, server *milter.Server, monitor *monitor, log *slog.Logger) error {
 	var listeners []net.Listener
 	for _, spec := range s.Listen {
 		l, err := milter.Listen(spec, s.socketMode, s.SocketGroup)
@@ -97,6 +97,7 @@ func run(ctx context.Context, s *settings, server *milter.Server, log *slog.Logg
 		log.Info("listening", "on", s.Listen[i])
 		go func() { failed <- server.Serve(l) }()
 	}
+	monitor.ready.Store(true)
 	log.Info("ready", "version", version, "policies", s.Policies, "keys", s.Keys.Store)
 	var err error
 	select {
@@ -104,6 +105,7 @@ func run(ctx context.Context, s *settings, server *milter.Server, log *slog.Logg
 	case <-ctx.Done():
 		log.Info("stopping", "grace", shutdownTime.String())
 	}
+	monitor.ready.Store(false)
 	grace, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	return errors.Join(err, server.Shutdown(grace))
