@@ -72,7 +72,7 @@ func checkKeys(ctx context.Context, s *settings, set *policies.Set) (warnings []
 		return nil, fmt.Errorf("list the key store: %w", err)
 	}
 	var errs []error
-	keyring := pgpmime.NewKeyring()
+	keyring := &pgpmime.Keyring{}
 	now := time.Now()
 	have := map[keys.Entry]bool{}
 	for _, e := range entries {

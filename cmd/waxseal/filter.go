@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +21,9 @@ const (
 	exitRefused  = exitStatus(1)
 	exitDeferred = exitStatus(75)
 )
+
+// maxHeader bounds the header of a message file in bytes, as the daemon does.
+const maxHeader = 1 << 20
 
 // envelope is what the MTA would tell about a message.
 type envelope struct {
@@ -84,11 +86,10 @@ func filterMessage(ctx context.Context, file string, e envelope, in io.Reader, o
 		return fmt.Errorf("make a spool: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	spools, err := milter.NewSpools(dir, milter.SpoolMemory, s.spoolLimit)
+	spools, err := milter.NewSpools(dir, spoolMemory, s.spoolLimit)
 	if err != nil {
 		return err
 	}
-	defer spools.Close()
 	tx, err := readTransaction(s, spools, e, in)
 	if err != nil {
 		return err
@@ -124,8 +125,7 @@ func readTransaction(s *settings, spools *milter.Spools, e envelope, in io.Reade
 		}
 		tx.Client = client
 	}
-	tx.Received = time.Now()
-	header, body, err := signer.ReadHeader(in, milter.MaxHeaderSize)
+	header, body, err := signer.ReadHeader(in, maxHeader)
 	if err != nil {
 		return nil, fmt.Errorf("read the message: %w", err)
 	}

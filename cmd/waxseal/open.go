@@ -75,12 +75,15 @@ func openFilter(s *settings, store keys.Store) (*milter.Filter, error) {
 	return &milter.Filter{
 		Policies:   set,
 		Keys:       store,
-		Keyring:    pgpmime.NewKeyring(),
+		Keyring:    &pgpmime.Keyring{},
 		AuthservID: s.AuthservID,
 		Internal:   s.internal,
 		MaxResult:  s.maxResult,
 	}, nil
 }
+
+// spoolMemory is how much of a body is kept in memory, in bytes.
+const spoolMemory = 256 << 10
 
 // openSpools makes the spools in the directory of the configuration, or in a
 // private one of the system's where it names none.
@@ -89,7 +92,7 @@ func openSpools(s *settings) (*milter.Spools, error) {
 	if directory == "" {
 		directory = "/run/waxseal/spool"
 	}
-	return milter.NewSpools(s.path(directory, ""), milter.SpoolMemory, s.spoolLimit)
+	return milter.NewSpools(s.path(directory, ""), spoolMemory, s.spoolLimit)
 }
 
 func newLog(s *settings, w io.Writer) *slog.Logger {

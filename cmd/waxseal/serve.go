@@ -57,7 +57,6 @@ func serve(file string) error {
 	if err != nil {
 		return err
 	}
-	defer spools.Close()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
