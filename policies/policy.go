@@ -26,9 +26,10 @@ const (
 
 // Policy is one policy block of a policy file.
 type Policy struct {
-	Name string
-	File string // as it was opened
-	Line int    // of the word "policy", from 1
+	Name   string
+	File   string // as it was opened
+	Line   int    // of the word "policy", from 1
+	column int
 
 	Direction  Direction
 	Originator []Pattern // header From; empty matches every originator
@@ -49,7 +50,9 @@ type Policy struct {
 	Sign    *Sign    // nil: not signed
 	Encrypt *Encrypt // nil: not encrypted
 
-	// OnKeyNotFound applies when a key or certificate does not exist.
+	// OnKeyNotFound applies when a key or certificate does not exist. It is
+	// Reject where the file doesn't say, which only a policy that doesn't
+	// encrypt may leave open.
 	OnKeyNotFound Action
 	// OnAlreadyProtected applies to a message that arrives encrypted: Accept
 	// passes it, Reject refuses it.

@@ -1,0 +1,221 @@
+package policies
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// policyFile is what a file may have; what is inside a policy is looked at by
+// itself.
+type policyFile struct {
+	Policies []struct {
+		Name   string   `hcl:"name,label"`
+		Inside hcl.Body `hcl:",remain"`
+	} `hcl:"policy,block"`
+}
+
+// policyBlock is a policy block as it stands in the file. Every setting is kept
+// with its place, nil if it is not there.
+type policyBlock struct {
+	Name              string         `hcl:"name,label"`
+	Direction         *hcl.Attribute `hcl:"direction,optional"`
+	Originator        *hcl.Attribute `hcl:"originator,optional"`
+	Recipient         *hcl.Attribute `hcl:"recipient,optional"`
+	Header            []*headerBlock `hcl:"header,block"`
+	Authenticated     *hcl.Attribute `hcl:"authenticated,optional"`
+	TLS               *hcl.Attribute `hcl:"tls,optional"`
+	FoldLocalPart     *hcl.Attribute `hcl:"fold_local_part,optional"`
+	RequireLoginMatch *hcl.Attribute `hcl:"require_login_match,optional"`
+	Sign              *signBlock     `hcl:"sign,block"`
+	Encrypt           *encryptBlock  `hcl:"encrypt,block"`
+	OnKeyNotFound     *hcl.Attribute `hcl:"on_key_not_found,optional"`
+	OnProtected       *hcl.Attribute `hcl:"on_already_protected,optional"`
+}
+
+type headerBlock struct {
+	Name     string         `hcl:"name,label"`
+	NameAt   hcl.Range      `hcl:"name,label_range"`
+	Contains *hcl.Attribute `hcl:"contains,optional"`
+	Equals   *hcl.Attribute `hcl:"equals,optional"`
+	Strip    *hcl.Attribute `hcl:"strip,optional"`
+}
+
+type signBlock struct {
+	Scheme   string         `hcl:"scheme,label"`
+	SchemeAt hcl.Range      `hcl:"scheme,label_range"`
+	At       hcl.Range      `hcl:",type_range"`
+	Key      *hcl.Attribute `hcl:"key,optional"`
+	Mode     *hcl.Attribute `hcl:"mode,optional"`
+	Digest   *hcl.Attribute `hcl:"digest,optional"`
+}
+
+type encryptBlock struct {
+	Scheme   string         `hcl:"scheme,label"`
+	SchemeAt hcl.Range      `hcl:"scheme,label_range"`
+	At       hcl.Range      `hcl:",type_range"`
+	AlsoTo   *hcl.Attribute `hcl:"also_to,optional"`
+	Cipher   *hcl.Attribute `hcl:"cipher,optional"`
+}
+
+// later are the settings and blocks of incoming mail, which this version can't
+// do. They are known so that the complaint is the right one.
+func later(name string) bool {
+	return name == "decrypt" || name == "verify" || name == "on_bad_signature"
+}
+
+// takeLater removes what a later version will know from a body and complains
+// about it.
+func takeLater(body *hclsyntax.Body) Problems {
+	var found Problems
+	complain := func(name string, at hcl.Range) {
+		found = append(found, At(at, name+" is not supported by this version",
+			"take it out: this version signs and encrypts outgoing mail"))
+	}
+	for name, attr := range body.Attributes {
+		if later(name) {
+			complain(name, attr.NameRange)
+			delete(body.Attributes, name)
+		}
+	}
+	var blocks hclsyntax.Blocks
+	for _, block := range body.Blocks {
+		if later(block.Type) {
+			complain(block.Type, block.TypeRange)
+			continue
+		}
+		blocks = append(blocks, block)
+	}
+	body.Blocks = blocks
+	return found
+}
+
+// reader reads values and collects the problems with them. Its methods return a
+// zero value for what is not there or is wrong.
+type reader struct {
+	found Problems
+}
+
+func (r *reader) complain(at hcl.Range, text, hint string) {
+	r.found = append(r.found, At(at, text, hint))
+}
+
+// expression returns the value of an attribute, if it is there.
+func expression(a *hcl.Attribute) (hclsyntax.Expression, bool) {
+	if a == nil {
+		return nil, false
+	}
+	expr, ok := a.Expr.(hclsyntax.Expression)
+	return expr, ok
+}
+
+func (r *reader) flag(a *hcl.Attribute) *bool {
+	expr, ok := expression(a)
+	if !ok {
+		return nil
+	}
+	if bad := checkKind(a.Name, expr, wantFlag); bad != nil {
+		r.found = append(r.found, bad...)
+		return nil
+	}
+	value, _ := expr.Value(nil)
+	yes := value.True()
+	return &yes
+}
+
+// text reads a text of printable characters that is not empty.
+func (r *reader) text(a *hcl.Attribute) (string, bool) {
+	expr, ok := expression(a)
+	if !ok {
+		return "", false
+	}
+	return r.textOf(a.Name, expr)
+}
+
+func (r *reader) textOf(name string, expr hclsyntax.Expression) (string, bool) {
+	if bad := checkKind(name, expr, wantText); bad != nil {
+		r.found = append(r.found, bad...)
+		return "", false
+	}
+	value, _ := expr.Value(nil)
+	text := value.AsString()
+	switch {
+	case strings.TrimSpace(text) == "":
+		r.complain(expr.Range(), name+" is empty", "write a text, or take the setting out")
+		return "", false
+	case strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f }):
+		r.complain(expr.Range(), name+" has a control character", "take it out")
+		return "", false
+	}
+	return text, true
+}
+
+// item is a text of a list.
+type item struct {
+	text string
+	at   hcl.Range
+}
+
+func (r *reader) list(a *hcl.Attribute) []item {
+	expr, ok := expression(a)
+	if !ok {
+		return nil
+	}
+	tuple, ok := expr.(*hclsyntax.TupleConsExpr)
+	if !ok {
+		r.found = append(r.found, wrongType(a.Name, expr.Range(), wantTexts))
+		return nil
+	}
+	if len(tuple.Exprs) == 0 {
+		r.complain(expr.Range(), a.Name+" is an empty list", "name one, or take the setting out")
+	}
+	var items []item
+	for _, e := range tuple.Exprs {
+		if text, ok := r.textOf(a.Name, e); ok {
+			items = append(items, item{text, e.Range()})
+		}
+	}
+	return items
+}
+
+func (r *reader) patterns(a *hcl.Attribute) []Pattern {
+	var patterns []Pattern
+	for _, item := range r.list(a) {
+		p, problem, hint := parsePattern(item.text)
+		if problem != "" {
+			r.complain(item.at, a.Name+": "+problem, hint)
+			continue
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns
+}
+
+// word reads one of the allowed words; the first is the default.
+func (r *reader) word(a *hcl.Attribute, allowed ...string) string {
+	text, ok := r.text(a)
+	if !ok {
+		return allowed[0]
+	}
+	return r.oneOf(a.Name, text, a.Expr.Range(), allowed)
+}
+
+func (r *reader) oneOf(name, text string, at hcl.Range, allowed []string) string {
+	for _, w := range allowed {
+		if text == w {
+			return w
+		}
+	}
+	r.complain(at, fmt.Sprintf("%s can't be %s", name, quote(text)), "write "+oneOf(quoteAll(allowed)...))
+	return allowed[0]
+}
+
+func quoteAll(words []string) []string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = quote(w)
+	}
+	return quoted
+}
