@@ -50,8 +50,8 @@ type session struct {
 
 	tx         *Transaction // the message in work, or nil
 	headerSize int
-	size       int64      // of header and body, what was not kept included
-	tooBad     *cannotTake // why it can't be taken, the first reason
+	size       int64       // of header and body, what was not kept included
+	tooBad     *cannotTake // why it can't be taken, if so
 }
 
 // cannotTake is why a message is refused before anything has looked at it.
@@ -227,11 +227,10 @@ func (s *session) BodyChunk(chunk []byte, _ *gomilter.Modifier) (gomilter.Respon
 
 func (s *session) receiveBody(chunk []byte) {
 	s.size += int64(len(chunk))
-	if s.tooBad != nil {
-		return
-	}
 	if limit := s.server.limits.messageSize; s.size > limit {
 		s.refuse(policies.Reject, CauseTooLarge, fmt.Sprintf("the message is larger than %d bytes", limit), nil)
+	}
+	if s.tooBad != nil {
 		return
 	}
 	if _, err := s.tx.Body.Write(chunk); err != nil {
@@ -240,9 +239,10 @@ func (s *session) receiveBody(chunk []byte) {
 }
 
 // refuse notes why the message can't be taken; it is answered at its end. The
-// room that it takes is given back at once.
+// room that it takes is given back at once. The first reason counts, but one
+// that holds for good before one that may pass: there is no use in trying again.
 func (s *session) refuse(action policies.Action, cause Cause, detail string, err error) {
-	if s.tooBad != nil {
+	if s.tooBad != nil && (s.tooBad.action == policies.Reject || action != policies.Reject) {
 		return
 	}
 	s.tooBad = &cannotTake{action, cause, detail, err}

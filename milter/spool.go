@@ -169,8 +169,10 @@ func (s *Spool) ReadAt(p []byte, off int64) (int, error) {
 			return n, fmt.Errorf("read spool file: %w", noEOF(err))
 		}
 	}
-	if rest := off + int64(n) - s.filed; rest < int64(len(s.tail)) {
-		n += copy(p[n:], s.tail[rest:])
+	if n < len(p) {
+		if from := off + int64(n) - s.filed; from < int64(len(s.tail)) {
+			n += copy(p[n:], s.tail[from:])
+		}
 	}
 	if n < len(p) {
 		return n, io.EOF
