@@ -131,12 +131,13 @@ func (r *reader) text(a *hcl.Attribute) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	return r.textOf(a.Name, expr)
+	return r.textOf(a.Name, expr, wantText)
 }
 
-func (r *reader) textOf(name string, expr hclsyntax.Expression) (string, bool) {
-	if bad := checkKind(name, expr, wantText); bad != nil {
-		r.found = append(r.found, bad...)
+// textOf reads one text of a setting that wants such a value.
+func (r *reader) textOf(name string, expr hclsyntax.Expression, want kind) (string, bool) {
+	if !isKind(expr, wantText) {
+		r.found = append(r.found, wrongType(name, expr.Range(), want))
 		return "", false
 	}
 	value, _ := expr.Value(nil)
@@ -173,7 +174,7 @@ func (r *reader) list(a *hcl.Attribute) []item {
 	}
 	var items []item
 	for _, e := range tuple.Exprs {
-		if text, ok := r.textOf(a.Name, e); ok {
+		if text, ok := r.textOf(a.Name, e, wantTexts); ok {
 			items = append(items, item{text, e.Range()})
 		}
 	}

@@ -23,8 +23,22 @@ func Decode(file string, src []byte, target any) error {
 	if fatal {
 		return found.err()
 	}
-	found = append(found, decodeBody(body, target)...)
-	return found.err()
+	return beside(found, decodeBody(body, target)).err()
+}
+
+// beside adds problems to those of the syntax, but for lines that have one of
+// these already: what they say there is only a consequence.
+func beside(syntax, more Problems) Problems {
+	lines := map[int]bool{}
+	for _, p := range syntax {
+		lines[p.Line] = true
+	}
+	for _, p := range more {
+		if !lines[p.Line] {
+			syntax = append(syntax, p)
+		}
+	}
+	return syntax
 }
 
 // parse turns a text into a syntax tree. If fatal, the tree is no good for more.
@@ -33,21 +47,16 @@ func parse(file string, src []byte) (body *hclsyntax.Body, found Problems, fatal
 	if !safe {
 		return nil, found, true
 	}
-	foreign := map[int]bool{}
-	for _, p := range found {
-		foreign[p.Line] = true
-	}
 	tree, diags := hclsyntax.ParseConfig(src, file, hcl.InitialPos)
+	var said Problems
 	for _, d := range diags {
 		if d.Summary != redefined {
 			fatal = true
 		}
-		if p := translate(file, d); !foreign[p.Line] {
-			found = append(found, p)
-		}
+		said = append(said, translate(file, d))
 	}
 	body, ok := tree.Body.(*hclsyntax.Body)
-	return body, found, fatal || !ok || len(foreign) > 0
+	return body, beside(found, said), fatal || !ok
 }
 
 // decodeBody checks a body against the struct that target points to and fills

@@ -95,47 +95,49 @@ func cannotRead(file string, err error) Problem {
 // loader collects policies and problems.
 type loader struct {
 	policies []*Policy
-	names    map[string]*Policy // the first of each name
+	names    map[string]*Policy // where the first of each name is
 	count    int
 	found    Problems
 }
 
 func (l *loader) add(file string, src []byte) {
-	body, found, fatal := parse(file, src)
-	l.found = append(l.found, found...)
+	body, syntax, fatal := parse(file, src)
 	if fatal {
+		l.found = append(l.found, syntax...)
 		return
 	}
-	l.found = append(l.found, checkBody(body, &policyFile{})...)
+	found := checkBody(body, &policyFile{})
 	for _, block := range body.Blocks {
 		if block.Type != "policy" {
 			continue
 		}
 		if l.count++; l.count > maxPolicies {
-			l.found = append(l.found, At(block.TypeRange, fmt.Sprintf("more than %d policies", maxPolicies),
+			found = append(found, At(block.TypeRange, fmt.Sprintf("more than %d policies", maxPolicies),
 				"use patterns that match several addresses"))
-			return
+			break
 		}
-		p, found := build(file, block)
-		l.found = append(l.found, found...)
-		l.duplicate(file, block)
+		p, bad := build(file, block)
+		found = append(found, bad...)
+		found = append(found, l.duplicate(file, block)...)
 		if p != nil {
 			l.policies = append(l.policies, p)
 		}
 	}
+	l.found = append(l.found, beside(syntax, found)...)
 }
 
-func (l *loader) duplicate(file string, block *hclsyntax.Block) {
+// duplicate complains about a name that has been there before.
+func (l *loader) duplicate(file string, block *hclsyntax.Block) Problems {
 	if len(block.Labels) == 0 {
-		return
+		return nil
 	}
 	name := block.Labels[0]
 	if first := l.names[name]; first != nil {
-		l.found = append(l.found, At(block.LabelRanges[0], fmt.Sprintf("duplicate policy name %s", quote(name)),
-			fmt.Sprintf("the first is at %s:%d: give this one another name", first.File, first.Line)))
-		return
+		return Problems{At(block.LabelRanges[0], fmt.Sprintf("duplicate policy name %s", quote(name)),
+			fmt.Sprintf("the first is at %s:%d: give this one another name", first.File, first.Line))}
 	}
 	l.names[name] = &Policy{File: file, Line: block.TypeRange.Start.Line}
+	return nil
 }
 
 func (l *loader) set() (*Set, error) {

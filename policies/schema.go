@@ -223,19 +223,26 @@ func checkKind(name string, expr hclsyntax.Expression, want kind) Problems {
 		}
 		var found Problems
 		for _, item := range list.Exprs {
-			found = append(found, checkKind(name, item, wantText)...)
+			if !isKind(item, wantText) {
+				found = append(found, wrongType(name, item.Range(), want))
+			}
 		}
 		return found
 	}
-	value, diags := expr.Value(nil)
-	if !diags.HasErrors() && value.IsWhollyKnown() && !value.IsNull() {
-		typ := value.Type()
-		if want == wantText && typ == cty.String || want == wantFlag && typ == cty.Bool ||
-			want == wantNumber && typ == cty.Number || want == wantMap && typ.IsObjectType() {
-			return nil
-		}
+	if !isKind(expr, want) {
+		return Problems{wrongType(name, expr.Range(), want)}
 	}
-	return Problems{wrongType(name, expr.Range(), want)}
+	return nil
+}
+
+func isKind(expr hclsyntax.Expression, want kind) bool {
+	value, diags := expr.Value(nil)
+	if diags.HasErrors() || !value.IsWhollyKnown() || value.IsNull() {
+		return false
+	}
+	typ := value.Type()
+	return want == wantText && typ == cty.String || want == wantFlag && typ == cty.Bool ||
+		want == wantNumber && typ == cty.Number || want == wantMap && typ.IsObjectType()
 }
 
 func wrongType(name string, at hcl.Range, want kind) Problem {
