@@ -2,6 +2,7 @@ package cms
 
 import (
 	"bytes"
+	"crypto/aes"
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
@@ -47,7 +48,7 @@ func NewEncrypter(w io.Writer, to []*x509.Certificate, c Cipher, size int64) (io
 	if err != nil {
 		return nil, fmt.Errorf("encrypt: %w", err)
 	}
-	return &encrypter{w: w, body: body, head: head, left: size, buf: make([]byte, 0, chunkSize+64)}, nil
+	return &encrypter{w: w, body: body, head: head, left: size, buf: make([]byte, 0, min(size, chunkSize)+aes.BlockSize)}, nil
 }
 
 // recipientInfos returns the RecipientInfos (RFC 5652, Section 6.1), a SET OF
