@@ -39,9 +39,9 @@ func newClient(c *Config) (*api.Client, error) {
 	// for seconds.
 	conf.MaxRetries, conf.MinRetryWait, conf.MaxRetryWait = 1, 50*time.Millisecond, 150*time.Millisecond
 	err := conf.ConfigureTLS(&api.TLSConfig{
-		CACert: c.TLS.CACert, CAPath: c.TLS.CAPath,
-		ClientCert: c.TLS.ClientCert, ClientKey: c.TLS.ClientKey,
-		TLSServerName: c.TLS.ServerName, Insecure: c.TLS.SkipVerify,
+		CACert: c.CACert, CAPath: c.CAPath,
+		ClientCert: c.ClientCert, ClientKey: c.ClientKey,
+		TLSServerName: c.TLSServerName, Insecure: c.SkipVerify,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up TLS: %w", err)

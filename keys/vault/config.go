@@ -34,7 +34,14 @@ type Config struct {
 	KV      string
 	KVMount string
 
-	TLS TLS
+	CACert        string // PEM file; "" is VAULT_CACERT
+	CAPath        string // directory of such; "" is VAULT_CAPATH
+	ClientCert    string // PEM file; "" is VAULT_CLIENT_CERT
+	ClientKey     string // PEM file; "" is VAULT_CLIENT_KEY
+	TLSServerName string // "" is VAULT_TLS_SERVER_NAME
+	// SkipVerify switches the check of the server's certificate off, as
+	// VAULT_SKIP_VERIFY does.
+	SkipVerify bool
 
 	// Timeout is how long one lookup may take with login and retries; 0 is
 	// VAULT_CLIENT_TIMEOUT, or else 5 seconds.
@@ -50,18 +57,6 @@ type AppRole struct {
 	SecretID string
 	// SecretIDFile is read at every login. It and SecretID exclude each other.
 	SecretIDFile string
-}
-
-// TLS has the files for HTTPS.
-type TLS struct {
-	CACert     string // PEM file; "" is VAULT_CACERT
-	CAPath     string // directory of such; "" is VAULT_CAPATH
-	ClientCert string // PEM file; "" is VAULT_CLIENT_CERT
-	ClientKey  string // PEM file; "" is VAULT_CLIENT_KEY
-	ServerName string // "" is VAULT_TLS_SERVER_NAME
-	// SkipVerify switches the check of the server's certificate off, as
-	// VAULT_SKIP_VERIFY does.
-	SkipVerify bool
 }
 
 // check completes the configuration and reports all that is wrong with it.

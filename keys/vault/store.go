@@ -28,16 +28,16 @@ type Store struct {
 	mounted atomic.Bool // a KV v2 engine was seen at the mount
 }
 
-// New makes a store. It does not ask Vault anything yet, so it works while Vault
+// Open makes a store. It does not ask Vault anything yet, so it works while Vault
 // is away. Close it to stop the renewal of its token.
-func New(c Config) (*Store, error) {
+func Open(c Config) (*Store, error) {
 	conf := &c
 	if err := conf.check(); err != nil {
-		return nil, fmt.Errorf("keys in Vault: %w", err)
+		return nil, fmt.Errorf("configure keys in Vault: %w", err)
 	}
 	client, err := newClient(conf)
 	if err != nil {
-		return nil, fmt.Errorf("keys in Vault: %w", err)
+		return nil, fmt.Errorf("configure keys in Vault: %w", err)
 	}
 	return &Store{conf: conf, session: newSession(conf, client)}, nil
 }
