@@ -116,7 +116,9 @@ func TestGPGSM(t *testing.T) {
 		out := encrypted(t, e, CipherAES256CBC, as("other"), as("rsa2048"))
 		p7m := writeFile(t, t.TempDir(), "smime.p7m", unbase64(t, written(t, out.Body)))
 		inside := filepath.Join(t.TempDir(), "inside")
-		status := g.mustRun("--pinentry-mode", "loopback", "--passphrase-fd", "0", "--output", inside, "--decrypt", p7m)
+		// gpgsm decrypts, but its exit status is not 0 where it meets a recipient
+		// whom it does not know first.
+		status, _ := g.run("--pinentry-mode", "loopback", "--passphrase-fd", "0", "--output", inside, "--decrypt", p7m)
 		if !strings.Contains(status, "DECRYPTION_OKAY") {
 			t.Errorf("%s: %s", name, status)
 		}
