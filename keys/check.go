@@ -220,19 +220,16 @@ func utf8Mailboxes(c *x509.Certificate) (out []string) {
 			return nil
 		}
 		for _, n := range names {
+			if n.Class != asn1.ClassContextSpecific || n.Tag != 0 { // otherName
+				continue
+			}
 			var other struct {
-				ID    asn1.ObjectIdentifier
-				Value asn1.RawValue `asn1:"tag:0,explicit"`
+				ID      asn1.ObjectIdentifier
+				Mailbox string `asn1:"utf8,explicit,tag:0"`
 			}
-			if n.Class != asn1.ClassContextSpecific || n.Tag != 0 {
-				continue
-			}
-			if _, err := asn1.UnmarshalWithParams(n.FullBytes, &other, "tag:0"); err != nil || !other.ID.Equal(oidUTF8Mailbox) {
-				continue
-			}
-			var s string
-			if _, err := asn1.UnmarshalWithParams(other.Value.FullBytes, &s, "utf8"); err == nil {
-				out = append(out, s)
+			rest, err := asn1.UnmarshalWithParams(n.FullBytes, &other, "tag:0")
+			if err == nil && len(rest) == 0 && other.ID.Equal(oidUTF8Mailbox) {
+				out = append(out, other.Mailbox)
 			}
 		}
 	}

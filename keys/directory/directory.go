@@ -149,10 +149,13 @@ func (s *Store) read(ctx context.Context, e keys.Entry) ([]byte, fs.FileMode, er
 		return nil, 0, fmt.Errorf("read %s: open key directory: %w", e, err)
 	}
 	defer root.Close()
+	if e.Scheme != keys.SMIME && e.Scheme != keys.PGP {
+		return nil, 0, fmt.Errorf("read %s: %q is no scheme", e, e.Scheme)
+	}
 	dir, suffix := place(e)
 	// Without O_NONBLOCK a FIFO would keep us for ever.
 	f, err := root.OpenFile(dir+"/"+e.Name+suffix, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENAMETOOLONG) {
+	if errors.Is(err, fs.ErrNotExist) && !dangling(root, dir, dir+"/"+e.Name+suffix) || errors.Is(err, syscall.ENAMETOOLONG) {
 		return nil, 0, fmt.Errorf("read %s: no file %s/%s%s in %s: %w", e, dir, e.Name, suffix, s.Path, keys.ErrNotFound)
 	}
 	if err != nil {
@@ -174,4 +177,17 @@ func (s *Store) read(ctx context.Context, e keys.Entry) ([]byte, fs.FileMode, er
 		return nil, 0, fmt.Errorf("read %s: larger than %d octets", e, keys.MaxSize)
 	}
 	return text, info.Mode(), nil
+}
+
+// dangling says whether one of the paths is there, as a symbolic link to
+// nothing. Such an entry is broken, not absent.
+func dangling(root *os.Root, paths ...string) bool {
+	for _, p := range paths {
+		if info, err := root.Lstat(p); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			if _, err := root.Stat(p); err != nil {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -173,6 +173,9 @@ func (s *Store) read(ctx context.Context, e keys.Entry) (map[string]any, error) 
 	} else if name != e.Name {
 		return nil, fmt.Errorf("read %s: the name is not in its normal form %q", e, name)
 	}
+	if e.Scheme != keys.SMIME && e.Scheme != keys.PGP {
+		return nil, fmt.Errorf("read %s: %q is no scheme", e, e.Scheme)
+	}
 	dir := "recipients"
 	if e.Own {
 		dir = string(e.Scheme)
