@@ -33,7 +33,7 @@ func build(file string, block *hclsyntax.Block) (*Policy, Problems) {
 	p.Recipient = r.patterns(b.Recipient)
 	p.Authenticated = r.flag(b.Authenticated)
 	if b.TLS != nil {
-		p.TLS = tlsVersion(r.word(b.TLS, "1.2", "1.0", "1.1", "1.3"))
+		p.TLS = tlsVersion(r.word(b.TLS, "1.0", "1.1", "1.2", "1.3"))
 	}
 	p.FoldLocalPart = isTrue(r.flag(b.FoldLocalPart))
 	p.RequireLoginMatch = isTrue(r.flag(b.RequireLoginMatch))
@@ -197,15 +197,12 @@ func structural(name string) bool {
 func isTrue(b *bool) bool { return b != nil && *b }
 
 func tlsVersion(name string) uint16 {
-	switch name {
-	case "1.0":
-		return tls.VersionTLS10
-	case "1.1":
-		return tls.VersionTLS11
-	case "1.3":
-		return tls.VersionTLS13
+	for v := uint16(tls.VersionTLS10); v < tls.VersionTLS13; v++ {
+		if tlsName(v) == name {
+			return v
+		}
 	}
-	return tls.VersionTLS12
+	return tls.VersionTLS13
 }
 
 func tlsName(version uint16) string {

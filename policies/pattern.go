@@ -72,7 +72,7 @@ func parsePattern(text string) (p Pattern, problem, hint string) {
 	}
 	p.address.Domain = normalDomain(domain)
 	if !validDomain(p.address.Domain) {
-		return p, fmt.Sprintf("%s is not a domain", quote(domain)), forms
+		return p, fmt.Sprintf("%s has no valid domain", quote(text)), forms
 	}
 	return p, "", ""
 }

@@ -28,7 +28,13 @@ func scan(file string, src []byte) (found Problems, safe bool) {
 	// What is no token at all is left to the parser, which says it better.
 	tokens, _ := hclsyntax.LexConfig(src, file, hcl.InitialPos)
 	depth, foreign := 0, 0
+	before := hclsyntax.TokenNewline
 	for _, t := range tokens {
+		if t.Type == hclsyntax.TokenOBrack && endsValue(before) {
+			found = append(found, At(t.Range, "an index is not supported", "write the value itself"))
+			foreign++
+		}
+		before = t.Type
 		switch t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack:
 			depth++
@@ -46,13 +52,24 @@ func scan(file string, src []byte) (found Problems, safe bool) {
 		default:
 			if text, hint := notUsed(t); text != "" {
 				found = append(found, At(t.Range, text, hint))
-				if foreign++; foreign > maxForeign {
-					return found, false
-				}
+				foreign++
 			}
+		}
+		if foreign > maxForeign {
+			return found, false
 		}
 	}
 	return found, true
+}
+
+// endsValue reports whether a bracket behind such a token is an index.
+func endsValue(t hclsyntax.TokenType) bool {
+	switch t {
+	case hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc,
+		hclsyntax.TokenCBrack, hclsyntax.TokenCBrace, hclsyntax.TokenCParen:
+		return true
+	}
+	return false
 }
 
 // notUsed says what to write instead of a token, or "" if the token is fine or

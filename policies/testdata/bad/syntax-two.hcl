@@ -1,0 +1,5 @@
+policy "a" { direction = "outgoing" recipient = ["x.example"] }
+policy "b" {
+  direction = 'outgoing'
+  = 5
+}

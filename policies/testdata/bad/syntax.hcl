@@ -1,0 +1,4 @@
+policy "a" {
+  direction = "outgoing
+}
+policy "b" {
