@@ -171,7 +171,7 @@ func missingAddress(got []string, want []*mail.Address) string {
 }
 
 func TestAddressesIsLinear(t *testing.T) {
-	const n = 200_000
+	const n = 50_000
 	start := time.Now()
 	for _, piece := range []string{
 		"\"", "(", "\\\"", "(\\", "\"\\", "a@", "@", "<", ">", "a@b,", "a.", ". ", "a .", "=?", "=?a?q?", "=?a?q?b?= ",

@@ -157,7 +157,7 @@ func FuzzStripText(f *testing.F) {
 }
 
 func TestWordsAreLinear(t *testing.T) {
-	const n = 200_000
+	const n = 50_000
 	start := time.Now()
 	for _, piece := range []string{"=?", "=?a?", "=?a?q?", "=?a?q?b?= ", "=?utf-8?b?w7w=?=", "=?utf-8?q?a?= \t", "?=", " ", "[x] ", "[x]\r\n "} {
 		value := strings.Repeat(piece, n/len(piece))
