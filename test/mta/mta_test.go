@@ -96,7 +96,8 @@ func TestServers(t *testing.T) {
 }
 
 func TestWithoutFilter(t *testing.T) {
-	sink := mta.StartSevenBitSink(t)
+	sink := mta.StartSink(t)
+	sink.SevenBit.Store(true)
 	m := mta.StartPostfix(t, mta.Options{Sink: sink})
 	mail := []byte("From: a@src.example\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n" +
 		"Content-Transfer-Encoding: 8bit\r\n\r\n.caf\xc3\xa9\r\n")

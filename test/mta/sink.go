@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -25,28 +26,24 @@ type Mail struct {
 // Sink is an SMTP server that keeps every message.
 type Sink struct {
 	Addr string
+	// SevenBit keeps it from offering 8BITMIME, so that a mail server must
+	// convert what is not 7-bit.
+	SevenBit atomic.Bool
 
-	sevenBit bool
-	mails    chan Mail
-	done     chan struct{}
-	mu       sync.Mutex
-	conns    map[net.Conn]bool
+	mails chan Mail
+	done  chan struct{}
+	mu    sync.Mutex
+	conns map[net.Conn]bool
 }
 
-// StartSink starts a sink that takes 8-bit mail.
-func StartSink(t testing.TB) *Sink { return startSink(t, false) }
-
-// StartSevenBitSink starts a sink that does not offer 8BITMIME, so that a mail
-// server must convert what is not 7-bit.
-func StartSevenBitSink(t testing.TB) *Sink { return startSink(t, true) }
-
-func startSink(t testing.TB, sevenBit bool) *Sink {
+// StartSink starts a sink.
+func StartSink(t testing.TB) *Sink {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Sink{Addr: l.Addr().String(), sevenBit: sevenBit, mails: make(chan Mail, 10_000),
+	s := &Sink{Addr: l.Addr().String(), mails: make(chan Mail, 10_000),
 		done: make(chan struct{}), conns: make(map[net.Conn]bool)}
 	t.Cleanup(func() {
 		close(s.done)
@@ -116,7 +113,7 @@ func (s *Sink) serve(c net.Conn) {
 		switch verb {
 		case "EHLO":
 			say("250-sink.test.example")
-			if !s.sevenBit {
+			if !s.SevenBit.Load() {
 				say("250-8BITMIME\r\n250-SMTPUTF8")
 			}
 			say("250-DSN\r\n250 SIZE 0")
