@@ -113,14 +113,19 @@ func (p *Part) Walk(f func(*Part) bool) bool {
 // and write it again lose some of them: of ten thousand real messages every
 // second came out changed.
 func Slice(h Header, body Source) (*Part, error) {
+	root, _, err := slice(h, body)
+	return root, err
+}
+
+// slice is Slice, and reports whether a line of the body ends with CRLF.
+func slice(h Header, body Source) (root *Part, crlf bool, err error) {
 	s := &slicer{lines: newLineReader(body, Range{0, body.Size()})}
-	root := &Part{Header: h, plain: true}
-	err := s.open(root, "text/plain")
-	if err == nil {
+	root = &Part{Header: h, plain: true}
+	if err = s.open(root, "text/plain"); err == nil {
 		err = s.run()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("slice message: %w", err)
+		return nil, false, fmt.Errorf("slice message: %w", err)
 	}
-	return root, nil
+	return root, s.crlf, nil
 }

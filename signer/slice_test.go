@@ -213,16 +213,13 @@ func TestSliceSourceErrors(t *testing.T) {
 	}
 }
 
-// corpus calls f for each message of the folders of the corpus.
+// corpus calls f for each mail of the folders of the corpus; mailboxes are cut
+// into their mails.
 func corpus(t testing.TB, f func(name, text string), folders ...string) {
 	t.Helper()
-	root := os.Getenv("WAXSEAL_CORPUS")
-	if root == "" {
-		root = filepath.Join("..", "..", "shared", "corpus")
-	}
-	n := 0
 	for _, folder := range folders {
-		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, d os.DirEntry, err error) error {
+		dir := corpusDir(t, folder)
+		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}
@@ -230,26 +227,21 @@ func corpus(t testing.TB, f func(name, text string), folders ...string) {
 			if err != nil {
 				return err
 			}
-			name, _ := filepath.Rel(root, path)
+			name := folder + strings.TrimPrefix(path, dir)
 			text := strings.ReplaceAll(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n", "\r\n")
 			switch ext := filepath.Ext(path); {
 			case strings.HasSuffix(path, ".mbox.txt"):
 				for i, mail := range strings.Split("\r\n"+text, "\r\nFrom ")[1:] {
 					_, mail, _ = strings.Cut(mail, "\r\n")
 					f(fmt.Sprintf("%s#%d", name, i+1), mail+"\r\n")
-					n++
 				}
 			case ext == ".eml" || ext == ".raw" || ext == ".msg" || ext == ".message" || strings.Contains(path, "messages/"):
 				f(name, text)
-				n++
 			}
 			return nil
 		})
 		if err != nil {
-			t.Fatalf("read the mail corpus (set WAXSEAL_CORPUS to its folder): %v", err)
+			t.Fatal(err)
 		}
-	}
-	if n == 0 {
-		t.Fatalf("no mail in %s: set WAXSEAL_CORPUS to the folder of the mail corpus", root)
 	}
 }

@@ -52,7 +52,8 @@ type frame struct {
 type slicer struct {
 	lines   *lineReader
 	stack   []*frame
-	prevEOL int // length of the last line's end
+	prevEOL int  // length of the last line's end
+	crlf    bool // a line ended with CRLF
 	parts   int
 	headers int
 	fields  int
@@ -74,6 +75,7 @@ func (s *slicer) run() error {
 		}
 		if l.last {
 			s.prevEOL = l.eol
+			s.crlf = s.crlf || l.eol == 2
 		}
 	}
 	return s.leave(0, s.lines.end)
