@@ -141,7 +141,7 @@ func normalLocal(local string) (string, error) {
 	if b.Len() == 0 {
 		return "", errors.New("the local part is empty")
 	}
-	return b.String(), nil
+	return norm.NFC.String(b.String()), nil // some letters compose in lower case only
 }
 
 func ascii(s string) bool {
