@@ -28,7 +28,7 @@ func newArmorWriter(w io.Writer, kind string) (*armorWriter, error) {
 	if _, err := fmt.Fprintf(w, "-----BEGIN %s-----\r\n\r\n", kind); err != nil {
 		return nil, err
 	}
-	return &armorWriter{w: w, kind: kind, lines: signer.NewBase64Writer(w), crc: crc24Start, block: make([]byte, 0, armorBlock)}, nil
+	return &armorWriter{w: w, kind: kind, lines: signer.NewBase64Writer(w), crc: crc24Start}, nil
 }
 
 // Write encodes p.

@@ -47,8 +47,8 @@ type seipd1 struct {
 	// have still to be hashed and encrypted.
 	buf   []byte
 	plain int
-	// register is the last block of ciphertext, or its beginning if used is
-	// less than the block size, encrypted; used says how much of it is used up.
+	// register is the key stream of the current block; its first used bytes
+	// have become ciphertext.
 	register [aes.BlockSize]byte
 	used     int
 }
@@ -58,10 +58,7 @@ func newSEIPD1(w io.Writer, sessionKey []byte, random io.Reader) (*seipd1, error
 	if err != nil {
 		return nil, err
 	}
-	s := &seipd1{
-		w: w, block: block, mdc: sha1.New(), used: aes.BlockSize,
-		buf: make([]byte, 0, seipdChunk+2+sha1.Size),
-	}
+	s := &seipd1{w: w, block: block, mdc: sha1.New(), used: aes.BlockSize}
 	// The version is not encrypted.
 	s.buf, s.plain = append(s.buf, 1), 1
 	prefix := make([]byte, aes.BlockSize+2)
@@ -117,9 +114,8 @@ func (s *seipd1) seal(end int) {
 	s.plain = end
 }
 
-// encrypt is the CFB mode of RFC 9580, Section 12.9: register holds the
-// key stream of the current block, of which the used part has become
-// ciphertext.
+// encrypt is CFB mode: the key stream of a block is the ciphertext of the one
+// before it, encrypted once more. RFC 9580, Section 12.9.
 func (s *seipd1) encrypt(p []byte) {
 	r := &s.register
 	for len(p) > 0 {
