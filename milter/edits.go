@@ -66,7 +66,7 @@ func isEditName(name string) bool {
 // editText returns the value as MTAs want it: folded with LF, and free of CR,
 // which Sendmail makes a line end of, and NUL, which ends the value.
 func editText(e Edit, leadingSpace bool) (string, error) {
-	value := strings.NewReplacer("\r", "", "\x00", "").Replace(e.Value)
+	value := strings.ReplaceAll(strings.ReplaceAll(e.Value, "\r", ""), "\x00", "")
 	value = strings.TrimRight(value, "\n")
 	length := len(e.Name) + len(": ")
 	for i, line := range strings.Split(value, "\n") {

@@ -218,6 +218,35 @@ func (c *mta) tryEnd(l letter) (v verdict, err error) {
 	c.t.Helper()
 	c.macros('E', "i", l.queue)
 	c.send('E', []byte(l.last))
+	return c.tryCollect()
+}
+
+// collect collects the answers to the end of a message.
+func (c *mta) collect() verdict {
+	c.t.Helper()
+	v, err := c.tryCollect()
+	if err != nil {
+		c.t.Fatalf("after the end of the message: %v", err)
+	}
+	return v
+}
+
+// collectUntilClosed collects what comes until the connection is closed.
+func (c *mta) collectUntilClosed() verdict {
+	c.t.Helper()
+	for {
+		if v, err := c.tryCollect(); err != nil {
+			var timeout net.Error
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				c.t.Fatal("the connection was not closed")
+			}
+			return v
+		}
+	}
+}
+
+func (c *mta) tryCollect() (v verdict, err error) {
+	c.t.Helper()
 	for {
 		code, data, err := c.read()
 		if err != nil {

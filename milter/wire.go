@@ -267,8 +267,12 @@ func (w *wire) fail(err error) {
 	}
 }
 
-// Close is called by the library when a Read has ended.
+// Close is called by the library when a Read has ended, or the MTA has said that
+// it is done.
 func (w *wire) Close() error {
+	if w.err == nil {
+		_ = w.flush()
+	}
 	err := w.Conn.Close()
 	if w.closed != nil {
 		w.closed(w.err)
