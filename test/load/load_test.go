@@ -1,0 +1,229 @@
+// Package load measures how many messages a second the daemon takes on its
+// socket, beside a milter on the same library that does nothing, in the same
+// run. The numbers are printed, not judged: they depend on the machine.
+//
+//	go test -run - -bench Load -benchtime 5x ./test/load
+package load
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"waxseal/test/daemon"
+	"waxseal/test/identities"
+	"waxseal/test/milterclient"
+	"waxseal/test/mta"
+)
+
+// turn is how long each milter is driven in one round.
+const turn = 400 * time.Millisecond
+
+const policies = `
+policy "p256" {
+  direction  = "outgoing"
+  originator = ["carol@example.com"]
+  sign "smime" {}
+  on_key_not_found = "reject"
+}
+policy "rsa" {
+  direction  = "outgoing"
+  originator = ["alice@example.com"]
+  recipient  = ["erin@partner.example"]
+  sign "smime" {}
+  on_key_not_found = "reject"
+}
+policy "both" {
+  direction  = "outgoing"
+  originator = ["alice@example.com"]
+  recipient  = ["bob@partner.example"]
+  sign "smime" {}
+  encrypt "smime" {}
+  on_key_not_found = "reject"
+}
+`
+
+// load is one kind of message to one milter.
+type load struct {
+	name, socket, from, to, report string
+}
+
+// loads starts the milters.
+func loads(tb testing.TB) []load {
+	set := identities.Make(tb)
+	dir := mta.Dir(tb)
+	d := daemon.Start(tb, &daemon.Configuration{Dir: dir, Keys: set.Store, Policies: map[string]string{"10.hcl": policies},
+		Settings: "log_level = \"warn\"\n"})
+	noop := startNoop(tb, dir)
+	return []load{
+		{"noop", noop, identities.Alice, identities.Nobody, ""},
+		{"pass", d.Socket, identities.Alice, identities.Nobody, ""},
+		{"sign-p256", d.Socket, identities.Carol, identities.Erin, "sign=pass (smime"},
+		{"sign-rsa2048", d.Socket, identities.Alice, identities.Erin, "sign=pass (smime rsa2048"},
+		{"sign-encrypt", d.Socket, identities.Alice, identities.Bob, "encrypt=pass (smime"},
+	}
+}
+
+func startNoop(tb testing.TB, dir string) string {
+	tb.Helper()
+	program, socket := dir+"/noop", dir+"/noop.sock"
+	if out, err := exec.Command("go", "build", "-o", program, "./noop").CombinedOutput(); err != nil {
+		tb.Fatalf("build the no-op milter: %v\n%s", err, out)
+	}
+	cmd := exec.Command(program, socket)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if c, err := net.Dial("unix", socket); err == nil {
+			c.Close()
+			return socket
+		} else if time.Now().After(end) {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// message has twelve header fields and a body of the size, in lines.
+func message(l load, size int) *milterclient.Message {
+	m := &milterclient.Message{From: l.from, To: []string{l.to}, Fields: [][2]string{
+		{"Received", "from client.example.com (localhost [127.0.0.1])\n\tby mx.test.example with ESMTPSA id 4Xz1"},
+		{"From", "Somebody <" + l.from + ">"}, {"To", l.to}, {"Subject", "load"},
+		{"Date", "Mon, 02 Mar 2026 12:00:00 +0000"}, {"Message-ID", "<load@example.com>"},
+		{"User-Agent", "load"}, {"In-Reply-To", "<0@example.com>"}, {"References", "<0@example.com>"},
+		{"MIME-Version", "1.0"}, {"Content-Type", "text/plain; charset=us-ascii"}, {"Content-Transfer-Encoding", "7bit"},
+	}}
+	line := []byte("All work and no play makes Jack a dull boy, said Jill, and went up.\r\n")
+	m.Body = bytes.Repeat(line, size/len(line))
+	return m
+}
+
+// drive sends messages on so many connections for a turn and returns how many
+// were accepted, and how long it took.
+func drive(tb testing.TB, l load, conns, size int) (int64, time.Duration) {
+	tb.Helper()
+	m := message(l, size)
+	var clients []*milterclient.Client
+	for range conns {
+		c, err := milterclient.Dial(l.socket, "127.0.0.1")
+		if err != nil {
+			tb.Fatalf("%s: %v", l.name, err)
+		}
+		defer c.Close()
+		clients = append(clients, c)
+	}
+	var sent atomic.Int64
+	var wait sync.WaitGroup
+	begin := time.Now()
+	for _, c := range clients {
+		wait.Go(func() {
+			for time.Since(begin) < turn {
+				v, err := c.Send(m)
+				if err == nil && (v.Code != 'a' && v.Code != 'c' || (v.Body >= 0) != (l.report != "") ||
+					l.report != "" && !strings.Contains(strings.Join(v.Inserted, "\n"), l.report)) {
+					err = fmt.Errorf("verdict %+v", v)
+				}
+				if err != nil {
+					tb.Errorf("%s: %v", l.name, err)
+					return
+				}
+				sent.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	return sent.Load(), time.Since(begin)
+}
+
+// TestLoads drives every milter for a moment, so that a test run shows that
+// what the benchmark measures is what it says.
+func TestLoads(t *testing.T) {
+	for _, l := range loads(t) {
+		n, took := drive(t, l, 2, 4<<10)
+		if n == 0 {
+			t.Errorf("%s: no message got through", l.name)
+		}
+		t.Logf("%s: %.0f messages/s", l.name, float64(n)/took.Seconds())
+	}
+}
+
+// BenchmarkLoad prints messages a second for each milter, and their ratio to
+// the one that does nothing.
+func BenchmarkLoad(b *testing.B) {
+	all := loads(b)
+	for _, size := range []struct {
+		name  string
+		bytes int
+	}{{"4KB", 4 << 10}, {"100KB", 100 << 10}, {"10MB", 10 << 20}} {
+		for _, conns := range []int{1, 4, 10} {
+			b.Run(fmt.Sprintf("%s/conns=%d", size.name, conns), func(b *testing.B) {
+				sent := make(map[string]int64)
+				took := make(map[string]time.Duration)
+				for b.Loop() {
+					// All take turns, so that what else the machine does hits them alike.
+					for _, l := range all {
+						n, d := drive(b, l, conns, size.bytes)
+						sent[l.name] += n
+						took[l.name] += d
+					}
+				}
+				rate := func(name string) float64 { return float64(sent[name]) / took[name].Seconds() }
+				for _, l := range all {
+					b.ReportMetric(rate(l.name), l.name+"/s")
+					if l.name != "noop" {
+						b.ReportMetric(rate(l.name)/rate("noop"), l.name+":noop")
+					}
+				}
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+// BenchmarkBare prints how many signatures a second all cores can make, which
+// is the ceiling of what a milter that signs can reach.
+func BenchmarkBare(b *testing.B) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("load"))
+	for name, key := range map[string]crypto.Signer{"rsa2048": rsaKey, "p256": ecKey} {
+		b.Run(name, func(b *testing.B) {
+			b.SetParallelism(1)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := key.Sign(rand.Reader, digest[:], crypto.SHA256); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "signatures/s")
+			b.ReportMetric(float64(runtime.GOMAXPROCS(0)), "cores")
+		})
+	}
+}
