@@ -66,7 +66,7 @@ func algorithmFor(cert *x509.Certificate, digest crypto.Hash) (*algorithm, error
 		return nil, err
 	}
 	// Ed25519 is defined with SHA-512 alone (RFC 8419, Section 2.3).
-	if digest == 0 || own == crypto.SHA512 && kind == "ed25519" {
+	if digest == 0 || kind == "ed25519" {
 		digest = own
 	}
 	d, err := digestOf(digest)
