@@ -12,8 +12,10 @@ const (
 	pgpPublicKeySession = 1
 	pgpSignature        = 2
 	pgpPasswordSession  = 3
+	pgpCompressed       = 8
 	pgpEncrypted        = 9 // without integrity protection
 	pgpMarker           = 10
+	pgpLiteral          = 11
 	pgpIntegrity        = 18 // encrypted, with integrity protection
 	pgpAEAD             = 20 // encrypted, as GnuPG 2.3 wrote it
 	pgpPadding          = 21
@@ -128,10 +130,15 @@ func (p *packetReader) newBody(packet *pgpPacket) error {
 	}
 }
 
+// isEncrypted reports whether a packet is encrypted data.
+func (p *pgpPacket) isEncrypted() bool {
+	return p.tag == pgpEncrypted || p.tag == pgpIntegrity || p.tag == pgpAEAD
+}
+
 // holdsData reports whether a packet may have a length that is not known at its
 // beginning.
 func (p *pgpPacket) holdsData() bool {
-	return p.tag == pgpEncrypted || p.tag == pgpIntegrity || p.tag == pgpAEAD
+	return p.isEncrypted() || p.tag == pgpCompressed || p.tag == pgpLiteral
 }
 
 // body reads n bytes of a packet's body.
@@ -169,7 +176,7 @@ func readEncrypted(r io.Reader) error {
 		case err != nil:
 			return err
 		}
-		if packet.holdsData() {
+		if packet.isEncrypted() {
 			if keys == 0 {
 				return errors.New("no recipients")
 			}
@@ -184,9 +191,6 @@ func readEncrypted(r io.Reader) error {
 			default:
 				return err
 			}
-		}
-		if before += packet.size; packet.size > maxPGPPacket || before > maxPGPPackets {
-			return errors.New("too much before the encrypted data")
 		}
 		version := packet.head[0]
 		switch packet.tag {
@@ -204,6 +208,9 @@ func readEncrypted(r io.Reader) error {
 			if !packet.meansNothing() {
 				return fmt.Errorf("packet of type %d, not encrypted data", packet.tag)
 			}
+		}
+		if before += packet.size; packet.size > maxPGPPacket || before > maxPGPPackets {
+			return errors.New("too much before the encrypted data")
 		}
 	}
 }
