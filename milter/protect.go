@@ -44,12 +44,12 @@ func (f *Filter) protect(tx *Transaction, header *rewrite, t *treatment) (signer
 // what is only encrypted, as it came.
 func protectedPart(m *signer.Message, t *treatment) (*signer.Entity, error) {
 	if !isScheme(t.sign) {
-		return signer.Whole(m)
+		return signer.Whole(m), nil
 	}
 	entity, err := signer.Protectable(m, signer.TransitOptions{PGP: t.usesPGP()})
 	var unsafe *signer.UnsafeError
 	if errors.As(err, &unsafe) {
-		return nil, reject(CauseUnsafe, "the message can't be signed: "+unsafe.Reason)
+		return nil, reject(CauseUnsafe, unsafe.Error())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("prepare the message: %w", err)
@@ -97,8 +97,6 @@ func (f *Filter) encrypt(tx *Transaction, entity *signer.Entity, t *treatment, s
 	switch {
 	case errors.Is(err, ErrSpoolFull):
 		return nil, tempfail(CauseSpool, err)
-	case errors.Is(err, ErrTooLarge):
-		return nil, reject(CauseResultTooLarge, "")
 	case err != nil:
 		return nil, tempfail(CauseCrypto, fmt.Errorf("encrypt to %d certificates: %w", len(t.certificates), err))
 	}

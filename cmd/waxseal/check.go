@@ -15,6 +15,9 @@ import (
 	"waxseal/signer/pgpmime"
 )
 
+// expiresSoon is how long before the end of a key check warns of it.
+const expiresSoon = 30 * 24 * time.Hour
+
 func checkCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
@@ -106,7 +109,7 @@ func checkEntry(ctx context.Context, store keys.Store, keyring *pgpmime.Keyring,
 			if err != nil {
 				return c.Warnings(now), fmt.Errorf("%s: %w", e, err)
 			}
-			return append(c.Warnings(now), prefixed(e, parsed.Warnings(now))...), nil
+			return append(c.Warnings(now), openpgpWarnings(e, parsed, parsed.NotAfter(now), now)...), nil
 		}
 		return c.Warnings(now), c.Valid(now)
 	}
@@ -122,7 +125,7 @@ func checkEntry(ctx context.Context, store keys.Store, keyring *pgpmime.Keyring,
 		if err != nil {
 			return k.Warnings(now), fmt.Errorf("%s: %w", e, err)
 		}
-		return append(k.Warnings(now), prefixed(e, parsed.Certificate().Warnings(now))...), nil
+		return append(k.Warnings(now), openpgpWarnings(e, parsed.Certificate(), parsed.NotAfter(now), now)...), nil
 	}
 	return k.Warnings(now), k.Valid(now)
 }
@@ -151,12 +154,17 @@ func missingEntries(set *policies.Set, have map[keys.Entry]bool) []string {
 	return warnings
 }
 
-func prefixed(e keys.Entry, notes []string) []string {
-	var out []string
-	for _, n := range notes {
-		out = append(out, e.String()+": "+n)
+// openpgpWarnings are what keys.Key.Warnings says of an S/MIME key, for an
+// OpenPGP one.
+func openpgpWarnings(e keys.Entry, c *pgpmime.Certificate, end, now time.Time) []string {
+	var warnings []string
+	if !end.IsZero() && end.Before(now.Add(expiresSoon)) {
+		warnings = append(warnings, fmt.Sprintf("%s: expires on %s; renew it", e, end.UTC().Format(time.DateOnly)))
 	}
-	return out
+	if err := c.CheckUserID(now); err != nil {
+		warnings = append(warnings, fmt.Sprintf("%s: %v", e, err))
+	}
+	return warnings
 }
 
 // ours reports whether an entry's name lies in one of our domains.

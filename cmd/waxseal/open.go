@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"waxseal/keys"
 	"waxseal/keys/cache"
@@ -20,11 +21,14 @@ import (
 func openStore(s *settings) (keys.Store, io.Closer, error) {
 	k := s.Keys
 	if k.Store == "directory" {
-		store, err := directory.Open(k.Path)
+		info, err := os.Stat(k.Path)
+		if err == nil && !info.IsDir() {
+			err = fmt.Errorf("%s is not a directory", k.Path)
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("open the key directory: %w", err)
 		}
-		return store, store, nil
+		return &directory.Store{Path: k.Path}, io.NopCloser(nil), nil
 	}
 	conf := vault.Config{
 		Address:       k.Address,
