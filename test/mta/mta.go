@@ -47,6 +47,7 @@ type MTA struct {
 	log     string
 	queue   []string // the command that lists the queue
 	command []string // the sendmail command
+	flush   []string // the command that runs the queue
 }
 
 // Password is the one that every user has.
@@ -180,5 +181,13 @@ func waitForGreeting(t testing.TB, addr string, dead <-chan struct{}) {
 		if time.Now().After(end) {
 			t.Fatalf("mail server at %s does not answer: %v", addr, err)
 		}
+	}
+}
+
+// Flush makes the server try again at once what waits in its queues.
+func (m *MTA) Flush(t testing.TB) {
+	t.Helper()
+	if out, err := exec.Command(m.flush[0], m.flush[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("run the queue of %s: %v\n%s", m.Name, err, out)
 	}
 }

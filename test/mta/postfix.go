@@ -26,6 +26,7 @@ func StartPostfix(t testing.TB, o Options) *MTA {
 	m := &MTA{Name: "postfix", Addr: freeAddr(t), Dir: dir, Sink: o.Sink, log: dir + "/log/mail.log"}
 	etc := dir + "/etc"
 	m.queue = []string{Program(t, "postqueue", "postfix"), "-c", etc, "-p"}
+	m.flush = []string{m.queue[0], "-c", etc, "-f"}
 	m.command = []string{Program(t, "sendmail", "postfix"), "-C", etc}
 
 	for _, d := range []string{"etc", "spool", "data", "log"} {

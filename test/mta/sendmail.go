@@ -30,6 +30,7 @@ func StartSendmail(t testing.TB, o Options) *MTA {
 	cf := dir + "/etc/sendmail.cf"
 	inside := []string{unshare, "--uts", "--mount", "sh", "-c", sendmailNamespace(dir) + `exec "$0" "$@"`, program}
 	m.queue = append(slices.Clone(inside), "-C", cf, "-bp")
+	m.flush = append(slices.Clone(inside), "-C", dir+"/etc/submit.cf", "-q")
 	m.command = append(slices.Clone(inside), "-C", dir+"/etc/submit.cf")
 
 	for d, mode := range map[string]os.FileMode{"etc": 0o755, "mqueue": 0o700, "clientmqueue": 0o700, "log": 0o755, "sasl": 0o755} {
