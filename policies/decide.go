@@ -1,8 +1,13 @@
 package policies
 
+import "slices"
+
 // Decide returns what holds for each recipient, in the order of f.Recipients:
 // the first policy of which every clause matches. It is a pure function of the
 // set and the facts. Decisions share their reasons, so these must not be changed.
+//
+// A recipient with another address inside the local part, such as
+// bob%bank.example@example.com, gets the stricter of the policies for the two.
 //
 // The time it takes grows with the number of policies plus the number of
 // recipients, not with their product.
@@ -28,16 +33,50 @@ func (s *Set) Decide(f Facts) []Decision {
 	tried := map[int][]Reason{}
 	for _, recipient := range f.Recipients {
 		d := Decision{Recipient: recipient, Why: reasons}
-		if i := s.first(Normalise(recipient), failed); i < len(s.policies) {
-			d.Policy = s.policies[i]
-			if tried[i] == nil {
-				tried[i] = append(reasons[:i:i], Reason{Policy: d.Policy.Name})
+		plain, chosen := s.choose(Normalise(recipient), failed)
+		if chosen < len(s.policies) {
+			d.Policy = s.policies[chosen]
+			if tried[chosen] == nil {
+				tried[chosen] = append(reasons[:chosen:chosen], Reason{Policy: d.Policy.Name})
 			}
-			d.Why = tried[i]
+			d.Why = tried[chosen]
+			if plain < chosen {
+				d.Why = slices.Clone(d.Why)
+				d.Why[plain].Failed = "recipient has another address inside, which a later policy protects better"
+			}
 		}
 		decisions = append(decisions, d)
 	}
 	return decisions
+}
+
+// choose returns the number of the first policy for the address as it is, and of
+// the policy that holds: that is another one only if the address has others
+// inside (see routes), and one of these is protected better. Nobody can know here
+// where the MTA will deliver it, and the stricter policy is at worst one that
+// refuses the message.
+func (s *Set) choose(recipient Address, failed []string) (plain, chosen int) {
+	plain = s.first(recipient, failed)
+	chosen = plain
+	for _, inner := range recipient.routes() {
+		if i := s.first(inner, failed); s.protection(i) > s.protection(chosen) {
+			chosen = i
+		}
+	}
+	return plain, chosen
+}
+
+// protection ranks policy i by what it does with a message.
+func (s *Set) protection(i int) int {
+	switch {
+	case i == len(s.policies):
+		return 0
+	case s.policies[i].Encrypt != nil:
+		return 2
+	case s.policies[i].Sign != nil:
+		return 1
+	}
+	return 0
 }
 
 // first returns the number of the first policy that the recipient belongs to and
