@@ -71,7 +71,7 @@ func later(name string) bool {
 func takeLater(body *hclsyntax.Body) Problems {
 	var found Problems
 	complain := func(name string, at hcl.Range) {
-		found = append(found, At(at, name+" is not supported by this version",
+		found = append(found, problemAt(at, name+" is not supported by this version",
 			"take it out: this version signs and encrypts outgoing mail"))
 	}
 	for name, attr := range body.Attributes {
@@ -99,7 +99,7 @@ type reader struct {
 }
 
 func (r *reader) complain(at hcl.Range, text, hint string) {
-	r.found = append(r.found, At(at, text, hint))
+	r.found = append(r.found, problemAt(at, text, hint))
 }
 
 // expression returns the value of an attribute, if it is there.

@@ -80,7 +80,7 @@ const redefined = "Attribute redefined"
 func translate(file string, d *hcl.Diagnostic) Problem {
 	p := Problem{File: file, Text: lowerFirst(d.Summary), Hint: lowerFirst(strings.TrimSuffix(d.Detail, "."))}
 	if d.Subject != nil {
-		p = At(*d.Subject, p.Text, p.Hint)
+		p = problemAt(*d.Subject, p.Text, p.Hint)
 		p.File = file
 	}
 	if d.Summary == redefined {

@@ -112,7 +112,7 @@ func (l *loader) add(file string, src []byte) {
 			continue
 		}
 		if l.count++; l.count > maxPolicies {
-			found = append(found, At(block.TypeRange, fmt.Sprintf("more than %d policies", maxPolicies),
+			found = append(found, problemAt(block.TypeRange, fmt.Sprintf("more than %d policies", maxPolicies),
 				"use patterns that match several addresses"))
 			break
 		}
@@ -133,7 +133,7 @@ func (l *loader) duplicate(file string, block *hclsyntax.Block) Problems {
 	}
 	name := block.Labels[0]
 	if first := l.names[name]; first != nil {
-		return Problems{At(block.LabelRanges[0], fmt.Sprintf("duplicate policy name %s", quote(name)),
+		return Problems{problemAt(block.LabelRanges[0], fmt.Sprintf("duplicate policy name %s", quote(name)),
 			fmt.Sprintf("the first is at %s:%d: give this one another name", first.File, first.Line))}
 	}
 	l.names[name] = &Policy{File: file, Line: block.TypeRange.Start.Line}

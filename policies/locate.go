@@ -3,6 +3,7 @@ package policies
 import (
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
@@ -23,7 +24,7 @@ func Locate(file string, src []byte, misfits []Misfit) Problems {
 		p := Problem{File: file, Text: m.Setting + ": " + m.Text, Hint: m.Hint}
 		if !fatal {
 			if r, ok := rangeOf(body, strings.Split(m.Setting, ".")); ok {
-				p = At(r, p.Text, p.Hint)
+				p = problemAt(r, p.Text, p.Hint)
 				p.File = file
 			}
 		}
@@ -32,7 +33,7 @@ func Locate(file string, src []byte, misfits []Misfit) Problems {
 	return found.sorted()
 }
 
-func rangeOf(body *hclsyntax.Body, path []string) (r Range, ok bool) {
+func rangeOf(body *hclsyntax.Body, path []string) (r hcl.Range, ok bool) {
 	if a := body.Attributes[path[0]]; a != nil {
 		return a.NameRange, true
 	}

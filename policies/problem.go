@@ -71,13 +71,8 @@ func (ps Problems) err() error {
 	return ps.sorted()
 }
 
-// Range is a place in a file. A struct that Decode fills can have fields of this
-// type with the tags ",def_range", "NAME,attr_range" and "NAME,attr_value_range"
-// to learn where a block or a setting stands.
-type Range = hcl.Range
-
-// At returns a problem at the start of r.
-func At(r Range, text, hint string) Problem {
+// problemAt returns a problem at the start of r.
+func problemAt(r hcl.Range, text, hint string) Problem {
 	return Problem{File: r.Filename, Line: r.Start.Line, Column: r.Start.Column, Text: text, Hint: hint}
 }
 

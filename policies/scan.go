@@ -31,7 +31,7 @@ func scan(file string, src []byte) (found Problems, safe bool) {
 	before := hclsyntax.TokenNewline
 	for _, t := range tokens {
 		if t.Type == hclsyntax.TokenOBrack && endsValue(before) {
-			found = append(found, At(t.Range, "an index is not supported", "write the value itself"))
+			found = append(found, problemAt(t.Range, "an index is not supported", "write the value itself"))
 			foreign++
 		}
 		before = t.Type
@@ -39,19 +39,19 @@ func scan(file string, src []byte) (found Problems, safe bool) {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack:
 			depth++
 			if depth > maxDepth {
-				return append(found, At(t.Range, fmt.Sprintf("more than %d brackets or braces inside each other", maxDepth),
+				return append(found, problemAt(t.Range, fmt.Sprintf("more than %d brackets or braces inside each other", maxDepth),
 					"close the ones above")), false
 			}
 		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack:
 			depth--
 		case hclsyntax.TokenIdent:
 			if len(t.Bytes) > maxName {
-				return append(found, At(t.Range, fmt.Sprintf("a name longer than %d bytes", maxName),
+				return append(found, problemAt(t.Range, fmt.Sprintf("a name longer than %d bytes", maxName),
 					"no setting has such a name; a text stands in quotes")), false
 			}
 		default:
 			if text, hint := notUsed(t); text != "" {
-				found = append(found, At(t.Range, text, hint))
+				found = append(found, problemAt(t.Range, text, hint))
 				foreign++
 			}
 		}

@@ -62,12 +62,12 @@ func (s schema) check(body *hclsyntax.Body) Problems {
 		known, ok := s.settings[name]
 		switch {
 		case ok && known.block:
-			found = append(found, At(attr.NameRange, fmt.Sprintf("%s is a block", name),
+			found = append(found, problemAt(attr.NameRange, fmt.Sprintf("%s is a block", name),
 				fmt.Sprintf("write %s { ... }, without =", example(name, known))))
 		case ok:
 			found = append(found, checkKind(name, attr.Expr, kindOf(known.typ))...)
 		case !s.open:
-			found = append(found, At(attr.NameRange, fmt.Sprintf("unknown setting %q", name), s.suggest(name)))
+			found = append(found, problemAt(attr.NameRange, fmt.Sprintf("unknown setting %q", name), s.suggest(name)))
 		}
 	}
 	first := map[string]*hclsyntax.Block{}
@@ -77,22 +77,22 @@ func (s schema) check(body *hclsyntax.Body) Problems {
 		case ok && known.block:
 			single := known.typ.Kind() != reflect.Slice
 			if before := first[block.Type]; before != nil && single {
-				found = append(found, At(block.TypeRange, fmt.Sprintf("duplicate block %q", block.Type),
+				found = append(found, problemAt(block.TypeRange, fmt.Sprintf("duplicate block %q", block.Type),
 					fmt.Sprintf("the first is at line %d: keep one", before.TypeRange.Start.Line)))
 				continue
 			}
 			first[block.Type] = block
 			found = append(found, checkBlock(block, known)...)
 		case ok:
-			found = append(found, At(block.TypeRange, fmt.Sprintf("%s is a setting, not a block", block.Type),
+			found = append(found, problemAt(block.TypeRange, fmt.Sprintf("%s is a setting, not a block", block.Type),
 				fmt.Sprintf("write %s = %s", block.Type, kindOf(known.typ).example)))
 		case !s.open:
-			found = append(found, At(block.TypeRange, fmt.Sprintf("unknown block %q", block.Type), s.suggest(block.Type)))
+			found = append(found, problemAt(block.TypeRange, fmt.Sprintf("unknown block %q", block.Type), s.suggest(block.Type)))
 		}
 	}
 	for _, name := range s.names {
 		if known := s.settings[name]; known.required && body.Attributes[name] == nil && first[name] == nil {
-			found = append(found, At(body.MissingItemRange(), fmt.Sprintf("%s is missing", name), missingHint(name, known)))
+			found = append(found, problemAt(body.MissingItemRange(), fmt.Sprintf("%s is missing", name), missingHint(name, known)))
 		}
 	}
 	return found
@@ -102,10 +102,10 @@ func checkBlock(block *hclsyntax.Block, known setting) Problems {
 	inner := schemaOf(structOf(known.typ))
 	switch want := len(inner.labels); {
 	case len(block.Labels) < want:
-		return Problems{At(block.TypeRange, fmt.Sprintf("%s has no %s", block.Type, inner.labels[len(block.Labels)]),
+		return Problems{problemAt(block.TypeRange, fmt.Sprintf("%s has no %s", block.Type, inner.labels[len(block.Labels)]),
 			fmt.Sprintf("write %s { ... }", example(block.Type, known)))}
 	case len(block.Labels) > want:
-		return Problems{At(block.LabelRanges[want], fmt.Sprintf("%s is one label too many for %s",
+		return Problems{problemAt(block.LabelRanges[want], fmt.Sprintf("%s is one label too many for %s",
 			quote(block.Labels[want]), block.Type), fmt.Sprintf("write %s { ... }", example(block.Type, known)))}
 	}
 	return inner.check(block.Body)
@@ -246,5 +246,5 @@ func isKind(expr hclsyntax.Expression, want kind) bool {
 }
 
 func wrongType(name string, at hcl.Range, want kind) Problem {
-	return At(at, fmt.Sprintf("%s must be %s", name, want.name), fmt.Sprintf("write %s = %s", name, want.example))
+	return problemAt(at, fmt.Sprintf("%s must be %s", name, want.name), fmt.Sprintf("write %s = %s", name, want.example))
 }

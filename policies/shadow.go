@@ -21,7 +21,7 @@ func shadowed(policies []*Policy) Problems {
 	for i, p := range policies {
 		if first := s.before(p); first != nil {
 			at := hcl.Range{Filename: p.File, Start: hcl.Pos{Line: p.Line, Column: p.column}}
-			found = append(found, At(at, fmt.Sprintf("policy %s can never match: %s at %s:%d matches first",
+			found = append(found, problemAt(at, fmt.Sprintf("policy %s can never match: %s at %s:%d matches first",
 				quote(p.Name), quote(first.Name), first.File, first.Line),
 				"put it before that one, or make that one narrower"))
 		}
