@@ -72,7 +72,7 @@ func algorithmName(k *packet.PublicKey) string {
 		return fmt.Sprintf("rsa%d", bits)
 	case packet.PubKeyAlgoECDSA:
 		curve, _ := k.Curve()
-		return strings.ToLower(string(curve))
+		return "ecdsa-" + strings.ToLower(string(curve))
 	case packet.PubKeyAlgoEdDSA:
 		if curve, _ := k.Curve(); curve == packet.Curve448 {
 			return "ed448"

@@ -84,7 +84,6 @@ func BenchmarkBare(b *testing.B) {
 	})
 	b.Run("aes256-cfb", func(b *testing.B) {
 		block, _ := aes.NewCipher(make([]byte, 32))
-		//lint:ignore SA1019 OpenPGP is built on CFB
 		stream := cipher.NewCFBEncrypter(block, make([]byte, 16))
 		b.SetBytes(int64(len(data)))
 		for b.Loop() {

@@ -195,6 +195,27 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// A flood of self-signatures is not verified one by one.
+func TestSelfSignatureBound(t *testing.T) {
+	var flood []byte
+	rest := gpg(t).must(t, "--export", "edda@example.com")
+	for len(rest) > 0 {
+		tag, _, next, err := nextPacket(rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := rest[:len(rest)-len(next)]
+		flood = append(flood, one...)
+		if tag == tagSignature {
+			flood = append(flood, bytes.Repeat(one, maxSelfSignatures/2)...)
+		}
+		rest = next
+	}
+	if _, err := ParseCertificate("edda@example.com", flood); err == nil || !strings.Contains(err.Error(), "self-signatures") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestParseBinaryAndArmored(t *testing.T) {
 	g := gpg(t)
 	for _, user := range []string{"rosa@example.com", "edda@example.com", "nils@example.com"} {
@@ -320,8 +341,8 @@ func TestAlgorithm(t *testing.T) {
 	for user, want := range map[string]string{
 		"rosa@example.com": "rsa3072-sha256",
 		"edda@example.com": "ed25519-sha256",
-		"nils@example.com": "p256-sha256",
-		"otto@example.com": "p521-sha512",
+		"nils@example.com": "ecdsa-p256-sha256",
+		"otto@example.com": "ecdsa-p521-sha512",
 	} {
 		if got := g.key(t, user).Algorithm(0); got != want {
 			t.Errorf("%s: %s, want %s", user, got, want)

@@ -14,7 +14,7 @@ type generated int64
 func (g generated) Size() int64 { return int64(g) }
 
 func (g generated) WriteTo(w io.Writer) (int64, error) {
-	block := make([]byte, 32<<10)
+	block := make([]byte, min(32<<10, int64(g)))
 	for i := range block {
 		block[i] = "All work and no play makes Jack a dull boy.\r\n"[i%45]
 	}

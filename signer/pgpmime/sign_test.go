@@ -3,10 +3,14 @@ package pgpmime
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -200,6 +204,35 @@ func TestSignRefuses(t *testing.T) {
 	e = &signer.Entity{Body: failing{nil}}
 	if _, err := Sign(e, g.key(t, "edda@example.com"), SignOptions{}); err == nil || !strings.Contains(err.Error(), "instead of") {
 		t.Errorf("content that is cut short: %v", err)
+	}
+}
+
+func TestSignTime(t *testing.T) {
+	g := gpg(t)
+	k := g.key(t, "past@example.com")
+	when := time.Date(2020, 1, 3, 4, 5, 6, 7, time.UTC)
+	out, err := Sign(entity("Hello\n"), k, SignOptions{Time: when})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, signature := split(t, out)
+	// The key has run out since, which gpg says and takes the signature.
+	expectStatus(t, g.verify(t, signed, signature), "EXPKEYSIG", "VALIDSIG "+g.fingerprint("past@example.com")+" 2020-01-03 "+strconv.FormatInt(when.Unix(), 10))
+}
+
+func TestRandomnessFails(t *testing.T) {
+	g := gpg(t)
+	k, to := g.key(t, "edda@example.com"), []*Certificate{g.recipient(t, "rosa@example.com")}
+	dry := errors.New("no randomness")
+	if _, err := Sign(entity("Hello\n"), k, SignOptions{Rand: iotest.ErrReader(dry)}); !errors.Is(err, dry) {
+		t.Errorf("sign: %v", err)
+	}
+	for n := range 5 {
+		// Enough for the boundary, for the session key, ...
+		random := io.MultiReader(io.LimitReader(rand.Reader, int64(n*18)), iotest.ErrReader(dry))
+		if _, err := Encrypt(io.Discard, entity("Hello\n"), to, k, EncryptOptions{Rand: random}); n < 3 && !errors.Is(err, dry) {
+			t.Errorf("encrypt with %d random bytes: %v", n*18, err)
+		}
 	}
 }
 
