@@ -31,10 +31,10 @@ func (s *script) SetReadDeadline(time.Time) error  { return nil }
 func (s *script) SetWriteDeadline(time.Time) error { return nil }
 
 // play lets a server hear what an MTA says and returns what it answers.
-func play(t testing.TB, said io.Reader, logs *logLines) []byte {
+func play(t testing.TB, spools *Spools, said io.Reader, logs *logLines) []byte {
 	t.Helper()
 	server := &Server{
-		Spools: newSpools(t, 100, 10_000),
+		Spools: spools,
 		Log:    slog.New(slog.NewJSONHandler(logs, nil)),
 		Apply: func(_ context.Context, tx *Transaction) (*Outcome, error) {
 			edits := []Edit{{Kind: Insert, Name: "X", Value: tx.Header.Get("Subject")}}
@@ -83,10 +83,11 @@ const (
 
 // However the bytes arrive, the answers are the same.
 func TestWireReads(t *testing.T) {
+	spools := newSpools(t, 100, 10_000)
 	for _, options := range []string{newOptions, oldOptions} {
 		said := conversation(options)
 		var logs logLines
-		want := play(t, bytes.NewReader(said), &logs)
+		want := play(t, spools, bytes.NewReader(said), &logs)
 		if n := bytes.Count(want, []byte("last\r\n\x00\x00\x00\x01a")); n != 2 {
 			t.Fatalf("%d messages were accepted, want 2: %q", n, want)
 		}
@@ -96,12 +97,12 @@ func TestWireReads(t *testing.T) {
 			"data with EOF":  iotest.DataErrReader(bytes.NewReader(said)),
 			"in two packets": io.MultiReader(bytes.NewReader(said[:100]), bytes.NewReader(said[100:])),
 		} {
-			if got := play(t, reader, &logs); !bytes.Equal(withoutOptions(got), withoutOptions(want)) {
+			if got := play(t, spools, reader, &logs); !bytes.Equal(withoutOptions(got), withoutOptions(want)) {
 				t.Errorf("%s: got %q, want %q", name, got, want)
 			}
 		}
 		for cut := range said {
-			got := play(t, bytes.NewReader(said[:cut]), &logs)
+			got := play(t, spools, bytes.NewReader(said[:cut]), &logs)
 			if !bytes.HasPrefix(withoutOptions(want), withoutOptions(got)) {
 				t.Errorf("cut at %d: got %q", cut, got)
 			}
@@ -152,6 +153,7 @@ func FuzzWire(f *testing.F) {
 	f.Add(conversation(oldOptions))
 	f.Add(packets(newOptions, "D", "C", "Ch\x00L", "M", "R", "L\x00\x00", "LX\x00y", "E", "E", "K", "U", "T", "A"))
 	f.Add(packets(oldOptions, "M<>\x00", "R\x00", "E", "M\x00", "R<a>\x00", "LX\x00\x00\x00", "B", "E"))
+	spools := newSpools(f, 100, 10_000)
 	f.Fuzz(func(t *testing.T, said []byte) {
 		if len(said) > 100_000 {
 			return
@@ -160,7 +162,7 @@ func FuzzWire(f *testing.F) {
 		var complaints bytes.Buffer
 		log.SetOutput(&complaints)
 		defer log.SetOutput(os.Stderr)
-		play(t, bytes.NewReader(said), &logs)
+		play(t, spools, bytes.NewReader(said), &logs)
 		if strings.Contains(logs.String(), "stack") {
 			t.Errorf("panic: %s", &logs)
 		}
