@@ -116,7 +116,10 @@ func Start(t testing.TB, c *Configuration) *Daemon {
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if conn, err := net.Dial("unix", d.Socket); err == nil {
 			conn.Close()
-			return d
+			// The mail servers' users may connect once it has its mode.
+			if info, err := os.Stat(d.Socket); err == nil && info.Mode().Perm() == 0o666 {
+				return d
+			}
 		}
 		select {
 		case <-d.dead:

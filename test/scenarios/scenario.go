@@ -194,8 +194,8 @@ func message(text []byte) ([]byte, error) {
 			}
 			return b.String()
 		},
-		// end ends the message here, without a line end.
-		"end": func() string { return cut },
+		// cut ends the message here, without a line end.
+		"cut": func() string { return cut },
 	}
 	tmpl, err := template.New("").Delims("{{", "}}").Funcs(functions).Parse(string(text))
 	if err != nil {
