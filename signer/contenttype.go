@@ -174,6 +174,7 @@ func (p *parameterReader) quoted() string {
 				b.WriteByte(p.s[p.i])
 			}
 		case '\r', '\n':
+			b.WriteByte(' ')
 		default:
 			b.WriteByte(c)
 		}

@@ -184,6 +184,8 @@ func (q *quotedWriter) repairEqual(i int) int {
 	}
 	n := 1 + q.spaces(i+1)
 	if i+n == len(q.buf) {
+		q.col++
+		q.w.WriteByte('=') // a soft break whose line end stands outside
 		return n
 	}
 	if end := q.lineEnd(i + n); end > 0 {

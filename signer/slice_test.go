@@ -109,6 +109,8 @@ func TestSlice(t *testing.T) {
 			"multipart/digest 7bit \"\" \"\" closed=true\n message/rfc822 7bit\n  text/plain 7bit \"hi\"\n text/html 7bit \"hi\""},
 		{"boundary in an inner message", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\nin\n--b\n\nout\n--b--\n",
 			"multipart/mixed 7bit \"\" \"\" closed=true\n message/rfc822 7bit\n  multipart/mixed 7bit \"\" \"\" closed=false\n   text/plain 7bit \"in\"\n text/plain 7bit \"out\""},
+		{"boundary of the multipart around", mixed + "--b\nContent-Type: multipart/x; boundary=b\n\n--b\n\none\n--b--\n",
+			"multipart/mixed 7bit \"\" \"\" closed=true\n multipart/x 7bit \"\" \"\" closed=false \"\" (has the boundary of a multipart around it)\n text/plain 7bit \"one\""},
 		{"part header without an empty line", mixed + "--b\nContent-Type: text/html\n<p>\n--b--\n",
 			"multipart/mixed 7bit \"\" \"\" closed=true\n text/html 7bit \"<p>\" (has a malformed header)"},
 		{"part after the end", mixed + "--b\n\none\n--b--\n--b\n\ntwo\n--b--\n",

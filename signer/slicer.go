@@ -278,6 +278,14 @@ func (s *slicer) enter(f *frame) error {
 	p := f.part
 	f.state = inBody
 	p.describe()
+	for _, above := range s.stack[:len(s.stack)-1] {
+		b := above.part.boundary
+		if b != "" && p.boundary != "" && (p.boundary == b || p.boundary == b+"--" || p.boundary+"--" == b) {
+			// Some programs take such a line for the inner one's, some for the outer one's.
+			p.ambiguous = "has the boundary of a multipart around it"
+			p.boundary = ""
+		}
+	}
 	if s.params += len(p.Params); s.params > maxParams {
 		return &LimitError{"Content-Type parameters in one message", maxParams}
 	}

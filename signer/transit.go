@@ -180,7 +180,8 @@ func (t *transit) freeze(p *Part, r Range, reason string, signed bool) error {
 	switch {
 	case err != nil:
 		return err
-	case !s.hard() && (signed || !t.pgp || !s.soft()):
+	case t.pgp && s.soft() && !signed:
+	case !s.hard():
 		t.plan.run(r)
 		return nil
 	case s.unix() && t.unix && s.eight == 0 && s.nul == 0 && !s.long:

@@ -81,6 +81,9 @@ func transitLines(raw []byte, pgp bool) []byte {
 		}
 		for len(text) > maxTransitLine {
 			cut := bytes.LastIndexAny(text[:maxTransitLine], " \t")
+			for cut > 0 && (text[cut-1] == ' ' || text[cut-1] == '\t') {
+				cut--
+			}
 			if cut < 0 || len(bytes.Trim(text[:cut], " \t")) == 0 || len(bytes.Trim(text[cut:], " \t")) == 0 {
 				break
 			}

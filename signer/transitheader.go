@@ -1,6 +1,7 @@
 package signer
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 )
@@ -91,6 +92,9 @@ func (t *transit) fields(h Header, l label) (Header, error) {
 			continue
 		}
 		raw, reason := transitField(f, t.pgp)
+		if reason == "" && f.Is("Content-Type") && !sameType(f, Field{f.Name, raw}) {
+			reason = "has a Content-Type that is not well-formed"
+		}
 		if reason != "" {
 			return nil, t.unsafe(reason)
 		}
@@ -100,6 +104,16 @@ func (t *transit) fields(h Header, l label) (Header, error) {
 		fields = append(fields, newField("Content-Transfer-Encoding", l.encoding))
 	}
 	return fields, nil
+}
+
+// sameType reports whether two Content-Type fields make programs cut a body in
+// the same way.
+func sameType(f, g Field) bool {
+	if bytes.Equal(f.Raw, g.Raw) {
+		return true
+	}
+	a, b := parseContentType(f.Value()), parseContentType(g.Value())
+	return a.media == b.media && a.values()["boundary"] == b.values()["boundary"]
 }
 
 func newField(name, value string) Field {
