@@ -162,3 +162,9 @@ func (l *unixListener) Close() error {
 	})
 	return l.UnixListener.Close()
 }
+
+// CheckListen says what is wrong with a spec for Listen, without listening.
+func CheckListen(spec string) error {
+	_, _, err := parseListen(spec)
+	return err
+}

@@ -177,7 +177,7 @@ func TestProblemsOverflow(t *testing.T) {
 		ps = append(ps, Problem{File: "f", Line: maxProblems + 5 - i, Column: 1, Text: "t"})
 	}
 	ps = append(ps, ps[0])
-	got := ps.sorted()
+	got := ps.Sorted()
 	if len(got) != maxProblems+1 || got[0].Line != 1 || got[maxProblems].Text != "5 more problems follow" {
 		t.Errorf("%d problems, the last is %v", len(got), got[len(got)-1])
 	}

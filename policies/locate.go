@@ -30,7 +30,7 @@ func Locate(file string, src []byte, misfits []Misfit) Problems {
 		}
 		found = append(found, p)
 	}
-	return found.sorted()
+	return found.Sorted()
 }
 
 func rangeOf(body *hclsyntax.Body, path []string) (r hcl.Range, ok bool) {

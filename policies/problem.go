@@ -48,8 +48,8 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sorted brings the problems in order, drops repetitions and the overflow.
-func (ps Problems) sorted() Problems {
+// Sorted brings the problems in order, drops repetitions and the overflow.
+func (ps Problems) Sorted() Problems {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line),
 			cmp.Compare(a.Column, b.Column), strings.Compare(a.Text, b.Text))
@@ -68,7 +68,7 @@ func (ps Problems) err() error {
 	if len(ps) == 0 {
 		return nil
 	}
-	return ps.sorted()
+	return ps.Sorted()
 }
 
 // problemAt returns a problem at the start of r.

@@ -40,14 +40,19 @@ func check(ctx context.Context, file string, out, errs io.Writer) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	s, err := readConfig(file)
-	if err != nil {
-		describe(errs, err)
+	s, configErr := readConfig(file)
+	if configErr != nil {
+		describe(errs, configErr)
+	}
+	if s == nil {
 		return exitStatus(1)
 	}
 	set, policyErr := policies.Load(s.Policies)
 	if policyErr != nil {
 		describe(errs, policyErr)
+	}
+	if configErr != nil {
+		return exitStatus(1) // the key store can't be relied on
 	}
 	warnings, keyErr := checkKeys(ctx, s, set)
 	if keyErr != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"waxseal/milter"
 	"waxseal/policies"
 )
 
@@ -95,18 +96,21 @@ type settings struct {
 const maxConfigSize = 1 << 20
 
 // readConfig reads and checks a configuration file. Its error holds every
-// problem that was found. Relative paths are relative to the file.
+// problem that was found; the settings are there, as far as they go, unless the
+// file could not be read as HCL. Relative paths are relative to the file.
 func readConfig(file string) (*settings, error) {
 	src, err := readBounded(file, maxConfigSize)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
+		return nil, fmt.Errorf("read the configuration: %w; name another file with -config FILE", err)
 	}
 	s := &settings{config: config{file: file}}
-	if err := policies.Decode(file, src, &s.config); err != nil {
-		return nil, err
+	var problems policies.Problems
+	if err := policies.Decode(file, src, &s.config); errors.As(err, &problems) && s.Keys.Store == "" {
+		return nil, err // nothing more can be said
 	}
-	if problems := s.complete(); len(problems) > 0 {
-		return nil, policies.Locate(file, src, problems)
+	problems = append(problems, policies.Locate(file, src, s.complete())...)
+	if len(problems) > 0 {
+		return s, problems.Sorted()
 	}
 	return s, nil
 }
@@ -140,6 +144,11 @@ func (s *settings) complete() []policies.Misfit {
 	}
 	if len(s.Listen) == 0 {
 		s.Listen = []string{"unix:/run/waxseal/milter.sock"}
+	}
+	for _, spec := range s.Listen {
+		if err := milter.CheckListen(spec); err != nil {
+			bad("listen", err.Error(), "")
+		}
 	}
 	s.socketMode = 0o660
 	if s.SocketMode != "" {

@@ -40,6 +40,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	cmd.CompletionOptions.DisableDefaultCmd = true
 	cmd.AddCommand(serveCommand(), checkCommand(), filterCommand(), versionCommand())
 	return cmd
 }
