@@ -183,8 +183,8 @@ func (i *inspector) multipartEncrypted(p *Part) Protection {
 	case control.MediaType != protocol || data.MediaType != "application/octet-stream":
 		return Protection{Why: "multipart/encrypted has parts of other types"}
 	}
-	text, err := io.ReadAll(io.LimitReader(i.open(control), maxNote))
-	if err != nil || !strings.EqualFold(strings.TrimSpace(string(text)), "Version: 1") {
+	text, err := io.ReadAll(io.LimitReader(i.open(control), maxNote+1))
+	if err != nil || len(text) > maxNote || !strings.EqualFold(strings.TrimSpace(string(text)), "Version: 1") {
 		return Protection{Why: `control part of multipart/encrypted is not "Version: 1"`}
 	}
 	if err := readMessageArmor(bufio.NewReader(i.open(data))); err != nil {
@@ -224,6 +224,9 @@ func outerText(p *Part) string {
 // inline looks at a text that may be an OpenPGP message or a clear-signed text
 // from its first line to its last.
 func (i *inspector) inline(p *Part) Protection {
+	if !i.mayStartArmor(p) {
+		return Protection{}
+	}
 	r := bufio.NewReaderSize(i.open(p), 4<<10)
 	if !startsArmor(r) {
 		return Protection{}
@@ -238,6 +241,25 @@ func (i *inspector) inline(p *Part) Protection {
 		return Protection{Why: "inline PGP message: " + err.Error()}
 	}
 	return Protection{Scheme: "pgp", Encrypted: true, Kind: "pgp inline"}
+}
+
+// mayStartArmor looks at the first bytes of a part, because nearly all mail is
+// plain and should cost nothing.
+func (i *inspector) mayStartArmor(p *Part) bool {
+	start := make([]byte, min(p.BodyEnd-p.BodyStart, 64))
+	if err := readFull(i.src, start, p.BodyStart); err != nil {
+		i.err = err
+		return false
+	}
+	if p.Encoding == "base64" {
+		return true
+	}
+	for _, c := range start {
+		if !isSpace(c) {
+			return c == '-' || c == '=' // or =2D of quoted-printable
+		}
+	}
+	return true
 }
 
 // open returns the data of a part's body, its transfer encoding undone.

@@ -112,8 +112,8 @@ func base64Of(data string) string {
 	return lines.String()
 }
 
-// mailOf builds a message of one part.
-func mailOf(contentType, encoding, body string) string {
+// onePart builds a message of one part.
+func onePart(contentType, encoding, body string) string {
 	return fmt.Sprintf("Subject: x\nMIME-Version: 1.0\nContent-Type: %s\nContent-Transfer-Encoding: %s\n\n%s", contentType, encoding, body)
 }
 
@@ -167,8 +167,8 @@ func TestInspectOpenSSL(t *testing.T) {
 		{"data", o.cms(plainText, "-data_create"), Protection{Why: "S/MIME data protects nothing"}},
 		{"digest", o.cms(plainText, "-digest_create"), Protection{Why: "S/MIME content of another type protects nothing"}},
 		{"no recipients", o.cms(plainText, "-EncryptedData_encrypt", "-aes128", "-secretkey", "000102030405060708090A0B0C0D0E0F"), Protection{Why: "S/MIME content of another type protects nothing"}},
-		{"certificates", mailOf("application/pkcs7-mime; smime-type=certs-only", "base64", bundle), Protection{Why: "S/MIME certificates, not a message"}},
-		{"certificates as envelope", mailOf("application/pkcs7-mime; smime-type=enveloped-data", "base64", bundle), Protection{Why: "S/MIME certificates, not a message"}},
+		{"certificates", onePart("application/pkcs7-mime; smime-type=certs-only", "base64", bundle), Protection{Why: "S/MIME certificates, not a message"}},
+		{"certificates as envelope", onePart("application/pkcs7-mime; smime-type=enveloped-data", "base64", bundle), Protection{Why: "S/MIME certificates, not a message"}},
 		{"footer", envelope + "\n-- \nSent by the list\n", Protection{Why: "not an S/MIME message: malformed base64"}},
 		{"footer in base64", strings.TrimSpace(envelope) + "\n\nSGVsbG8=\n", Protection{Why: "not an S/MIME message"}},
 	} {
@@ -211,18 +211,18 @@ func TestInspectCMSNames(t *testing.T) {
 		"application/pkcs7-mime\nContent-Transfer-Encoding: 7bit":   false,
 		"application/pkcs7-mime\nContent-Transfer-Encoding: binary": false,
 	} {
-		if got := inspect(t, mailOf(contentType, "base64", body)); got.Encrypted != want {
+		if got := inspect(t, onePart(contentType, "base64", body)); got.Encrypted != want {
 			t.Errorf("%s: %+v", contentType, got)
 		}
 	}
-	if got := inspect(t, mailOf("application/octet-stream\nContent-Disposition: attachment; filename=smime.p7m", "base64", body)); !got.Encrypted {
+	if got := inspect(t, onePart("application/octet-stream\nContent-Disposition: attachment; filename=smime.p7m", "base64", body)); !got.Encrypted {
 		t.Errorf("file name in Content-Disposition: %+v", got)
 	}
 	for encoding, want := range map[string]bool{
 		"base64": true, "BASE64": true, "Base64 (comment)": true,
 		"7bit": false, "binary": false, "quoted-printable": false, "x-uuencode": false,
 	} {
-		if got := inspect(t, mailOf("application/pkcs7-mime", encoding, body)); got.Encrypted != want {
+		if got := inspect(t, onePart("application/pkcs7-mime", encoding, body)); got.Encrypted != want {
 			t.Errorf("%s: %+v", encoding, got)
 		}
 	}
@@ -233,10 +233,10 @@ func TestInspectCMSNames(t *testing.T) {
 			quoted.WriteString("=\r\n")
 		}
 	}
-	if got := inspect(t, mailOf("application/pkcs7-mime", "quoted-printable", quoted.String())); !got.Encrypted {
+	if got := inspect(t, onePart("application/pkcs7-mime", "quoted-printable", quoted.String())); !got.Encrypted {
 		t.Errorf("quoted-printable: %+v", got)
 	}
-	m := parseMessage(t, mailOf("application/pkcs7-mime", "binary", ""))
+	m := parseMessage(t, onePart("application/pkcs7-mime", "binary", ""))
 	for name, text := range map[string]string{"": der, "a byte more": der + "\n", "a byte less": der[:len(der)-1], "nothing": ""} {
 		m.Body = strings.NewReader(text)
 		if got, err := Inspect(m); err != nil || got.Encrypted != (name == "") {
@@ -264,28 +264,28 @@ func TestInspectGPG(t *testing.T) {
 		{"large", encrypted(g.run(large, "--armor", "--encrypt", "-z", "0", "-r", "a@a.example")), Protection{Encrypted: true, Kind: "pgp multipart/encrypted"}},
 		{"with comments", encrypted(g.run(plainText, "--armor", "--comment", "a comment", "--emit-version", "--encrypt", "-r", "a@a.example")), Protection{Encrypted: true, Kind: "pgp multipart/encrypted"}},
 		{"signed", signed(plainText, detached), Protection{Signed: true, Kind: "pgp multipart/signed"}},
-		{"inline", mailOf("text/plain", "7bit", armor), Protection{Encrypted: true, Kind: "pgp inline"}},
-		{"inline, white space", mailOf("text/plain", "7bit", "\n \t\n"+armor+"\n\n  \n"), Protection{Encrypted: true, Kind: "pgp inline"}},
+		{"inline", onePart("text/plain", "7bit", armor), Protection{Encrypted: true, Kind: "pgp inline"}},
+		{"inline, white space", onePart("text/plain", "7bit", "\n \t\n"+armor+"\n\n  \n"), Protection{Encrypted: true, Kind: "pgp inline"}},
 		{"inline, no type", "Subject: x\n\n" + armor, Protection{Encrypted: true, Kind: "pgp inline"}},
-		{"clear-signed", mailOf("text/plain", "7bit", clear), Protection{Signed: true, Kind: "pgp clear-signed"}},
+		{"clear-signed", onePart("text/plain", "7bit", clear), Protection{Signed: true, Kind: "pgp clear-signed"}},
 		{"encrypted, signed", signed(strings.TrimPrefix(encrypted(armor), "Subject: x\n"), detached), Protection{Signed: true, Encrypted: true, Kind: "pgp multipart/signed, pgp multipart/encrypted"}},
 		{"clear-signed, signed", signed("Content-Type: text/plain\n\n"+clear, detached), Protection{Signed: true, Kind: "pgp multipart/signed"}},
 
 		{"signed message", encrypted(g.run(plainText, "--armor", "--sign")), Protection{Why: "PGP/MIME message: packet of type 8, not encrypted data"}},
-		{"signed message, inline", mailOf("text/plain", "7bit", g.run(plainText, "--armor", "-z", "0", "--sign")), Protection{Why: "inline PGP message: packet of type 4, not encrypted data"}},
+		{"signed message, inline", onePart("text/plain", "7bit", g.run(plainText, "--armor", "-z", "0", "--sign")), Protection{Why: "inline PGP message: packet of type 4, not encrypted data"}},
 		{"stored message", encrypted(g.run(plainText, "--armor", "-z", "0", "--store")), Protection{Why: "PGP/MIME message: packet of type 11, not encrypted data"}},
 		{"signature as message", encrypted(detached), Protection{Why: "PGP/MIME message: armor of another kind"}},
 		{"relabelled signature", encrypted(strings.ReplaceAll(detached, "SIGNATURE", "MESSAGE")), Protection{Why: "PGP/MIME message: packet of type 2, not encrypted data"}},
 		{"message as signature", signed(plainText, strings.ReplaceAll(armor, "MESSAGE", "SIGNATURE")), Protection{Why: "PGP/MIME signature: packet of type 1, not a signature"}},
-		{"key", mailOf("text/plain", "7bit", key), Protection{Why: "inline PGP message: armor of another kind"}},
-		{"greeting", mailOf("text/plain", "7bit", "Hello,\n\n"+armor), Protection{}},
-		{"footer", mailOf("text/plain", "7bit", armor+"\n-- \nSent by the list\n"), Protection{Why: "inline PGP message: text after its armor"}},
-		{"two messages", mailOf("text/plain", "7bit", armor+armor), Protection{Why: "inline PGP message: text after its armor"}},
-		{"clear-signed, footer", mailOf("text/plain", "7bit", clear+"and more\n"), Protection{Why: "clear-signed text: text after its armor"}},
-		{"clear-signed, cut", mailOf("text/plain", "7bit", clear[:strings.Index(clear, "-----BEGIN PGP SIGNATURE")]), Protection{Why: "clear-signed text: no signature"}},
-		{"clear-signed, dash", mailOf("text/plain", "7bit", strings.Replace(clear, "- -dash", "-dash", 1)), Protection{Why: "clear-signed text: line that begins with a dash"}},
-		{"clear-signed, header", mailOf("text/plain", "7bit", strings.Replace(clear, "Hash:", "Comment:", 1)), Protection{Why: "clear-signed text: malformed armor"}},
-		{"html", mailOf("text/html", "7bit", armor), Protection{}},
+		{"key", onePart("text/plain", "7bit", key), Protection{Why: "inline PGP message: armor of another kind"}},
+		{"greeting", onePart("text/plain", "7bit", "Hello,\n\n"+armor), Protection{}},
+		{"footer", onePart("text/plain", "7bit", armor+"\n-- \nSent by the list\n"), Protection{Why: "inline PGP message: text after its armor"}},
+		{"two messages", onePart("text/plain", "7bit", armor+armor), Protection{Why: "inline PGP message: text after its armor"}},
+		{"clear-signed, footer", onePart("text/plain", "7bit", clear+"and more\n"), Protection{Why: "clear-signed text: text after its armor"}},
+		{"clear-signed, cut", onePart("text/plain", "7bit", clear[:strings.Index(clear, "-----BEGIN PGP SIGNATURE")]), Protection{Why: "clear-signed text: no signature"}},
+		{"clear-signed, dash", onePart("text/plain", "7bit", strings.Replace(clear, "- -dash", "-dash", 1)), Protection{Why: "clear-signed text: line that begins with a dash"}},
+		{"clear-signed, header", onePart("text/plain", "7bit", strings.Replace(clear, "Hash:", "Comment:", 1)), Protection{Why: "clear-signed text: malformed armor"}},
+		{"html", onePart("text/html", "7bit", armor), Protection{}},
 		{"in a multipart/mixed", "Subject: x\n" + "Content-Type: multipart/mixed; boundary=m\n\n--m\n" + strings.TrimPrefix(encrypted(armor), "Subject: x\n") + "--m--\n", Protection{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -300,13 +300,13 @@ func TestInspectGPG(t *testing.T) {
 		})
 	}
 	// The same in transfer encodings.
-	if got := inspect(t, mailOf("text/plain", "base64", base64Of(armor))); got.Kind != "pgp inline" {
+	if got := inspect(t, onePart("text/plain", "base64", base64Of(armor))); got.Kind != "pgp inline" {
 		t.Errorf("base64: %+v", got)
 	}
-	if got := inspect(t, mailOf("text/plain", "quoted-printable", strings.ReplaceAll(armor, "=", "=3D"))); got.Kind != "pgp inline" {
+	if got := inspect(t, onePart("text/plain", "quoted-printable", strings.ReplaceAll(armor, "=", "=3D"))); got.Kind != "pgp inline" {
 		t.Errorf("quoted-printable: %+v", got)
 	}
-	if got := inspect(t, mailOf("text/plain", "x-unknown", armor)); got.Encrypted {
+	if got := inspect(t, onePart("text/plain", "x-unknown", armor)); got.Encrypted {
 		t.Errorf("unknown encoding: %+v", got)
 	}
 	// A byte changed is found by the checksum.
