@@ -18,7 +18,8 @@ var ErrHeaderTooLarge = errors.New("header is larger than the limit")
 // that is no fold, which an MTA does not send, becomes one, so that a field is
 // never more than one field.
 func ParseField(name, value string) Field {
-	name = strings.NewReplacer("\r", "", "\n", "").Replace(name)
+	// Called for every field of every message: a Replacer would be built anew.
+	name = strings.ReplaceAll(strings.ReplaceAll(name, "\r", ""), "\n", "")
 	value = strings.TrimRight(strings.ReplaceAll(value, "\r\n", "\n"), "\n")
 	raw := make([]byte, 0, len(name)+len(value)+len(value)/32+len(":\r\n"))
 	raw = append(raw, name...)
