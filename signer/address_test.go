@@ -173,15 +173,16 @@ func missingAddress(got []string, want []*mail.Address) string {
 func TestAddressesIsLinear(t *testing.T) {
 	const n = 50_000
 	start := time.Now()
-	for _, piece := range []string{
+	pieces := []string{
 		"\"", "(", "\\\"", "(\\", "\"\\", "a@", "@", "<", ">", "a@b,", "a.", ". ", "a .", "=?", "=?a?q?", "=?a?q?b?= ",
 		"[", "@[", "a@[b", ":", ";", "<@a:", "@a,", "'", "\"a\"", "()", "\u00a0", "a@b ",
-	} {
+	}
+	for _, piece := range pieces {
 		Addresses(strings.Repeat(piece, n/len(piece)))
 		Addresses("<" + strings.Repeat(piece, n/len(piece)))
 		Addresses("\"" + strings.Repeat(piece, n/len(piece)))
 	}
-	t.Logf("%d fields of %d bytes in %v", 3*28, n, time.Since(start))
+	t.Logf("%d fields of %d bytes in %v", 3*len(pieces), n, time.Since(start))
 }
 
 func FuzzAddresses(f *testing.F) {
