@@ -173,6 +173,11 @@ func TestInspectSignedData(t *testing.T) {
 		if got := inspectCMS(t, test.der); got.Signed != test.opaque || test.opaque && got.Encrypted {
 			t.Errorf("%s: %+v", name, got)
 		}
+		for n := range test.der {
+			if got := inspectCMS(t, test.der[:n]); got.Signed || got.Encrypted {
+				t.Errorf("%s: %+v without its last %d bytes", name, got, len(test.der)-n)
+			}
+		}
 		detached := "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; boundary=s\n\n" +
 			"--s\n\ntext\n--s\nContent-Type: application/pkcs7-signature\nContent-Transfer-Encoding: base64\n\n" +
 			base64Of(test.der) + "\n--s--\n"
