@@ -10,7 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -21,13 +20,12 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 const year = 365 * 24 * time.Hour
 
-var serial atomic.Int64
-
 // maker makes certificates for one test.
 type maker struct {
 	t    testing.TB
 	rsa  *rsa.PrivateKey
 	root *issuer
+	made int64 // certificates so far
 }
 
 type issuer struct {
@@ -87,7 +85,8 @@ func (m *maker) leafOf(public crypto.PublicKey, by *issuer, change func(*x509.Ce
 
 func (m *maker) sign(c *x509.Certificate, public crypto.PublicKey, by *issuer, self crypto.Signer) *x509.Certificate {
 	m.t.Helper()
-	c.SerialNumber = big.NewInt(serial.Add(1))
+	m.made++
+	c.SerialNumber = big.NewInt(m.made)
 	if c.NotBefore.IsZero() {
 		c.NotBefore = now.Add(-year)
 	}

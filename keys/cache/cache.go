@@ -29,7 +29,7 @@ type Options struct {
 	// again. 5s.
 	Retry time.Duration
 	// Timeout is how long the store may take; it goes on when the one who
-	// asked has left. 10s.
+	// asked has left. It is for a store that doesn't bound its own time. 1m.
 	Timeout time.Duration
 	// MaxEntries bounds the memory; those not used for the longest time make
 	// way. 10000.
@@ -75,7 +75,7 @@ func New(store keys.Store, o Options) *Cache {
 		value time.Duration
 	}{
 		{&o.Lifetime, 5 * time.Minute}, {&o.Stale, time.Hour}, {&o.Negative, 30 * time.Second},
-		{&o.Retry, 5 * time.Second}, {&o.Timeout, 10 * time.Second},
+		{&o.Retry, 5 * time.Second}, {&o.Timeout, time.Minute},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value
@@ -190,9 +190,13 @@ func (c *Cache) refresh(ctx context.Context, e keys.Entry, load func(context.Con
 		return nil, err
 	}
 	it := el.Value.(*item)
-	if age := now.Sub(it.loaded); age < 0 || age >= c.options.Stale || it.value.Valid(now) != nil {
+	if age := now.Sub(it.loaded); age < 0 || age >= c.options.Stale {
 		c.mu.Unlock()
 		return nil, err
+	}
+	if bad := it.value.Valid(now); bad != nil {
+		c.mu.Unlock()
+		return nil, fmt.Errorf("%w (and what is remembered is no longer good: %w)", err, bad)
 	}
 	first := !it.failing
 	it.failing, it.retry, v = true, now.Add(c.options.Retry), it.value

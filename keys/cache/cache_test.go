@@ -190,7 +190,7 @@ func TestExpiredIsNotServed(t *testing.T) {
 	}
 	b.now = start.Add(3 * time.Minute)
 	b.store.set(errAway)
-	if err, asked := b.ask("a@b"); !errors.Is(err, errAway) || asked != 1 {
+	if err, asked := b.ask("a@b"); !errors.Is(err, errAway) || asked != 1 || !strings.Contains(err.Error(), "smime/a@b: certificate expired") {
 		t.Errorf("expired, store away: %v after asking %d times", err, asked)
 	}
 	b.store.set(nil)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -116,6 +117,23 @@ func testAppRole(t *testing.T, ids *identities.Set) {
 		t.Error("it has not even tried another token")
 	}
 
+	// Many who come at once before the first login share it.
+	server.Policy("waxseal", policy)
+	proxy := newFront(t, server.Address)
+	cold := open(t, server, Config{Address: proxy.URL, AppRole: &AppRole{RoleID: role, SecretID: secret}})
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if err := reads(t, cold); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := proxy.requests.Load(); got != 21 {
+		t.Errorf("%d requests for 20 reads, want one login besides", got)
+	}
+
 	for what, r := range map[string]AppRole{
 		"wrong secret": {RoleID: role, SecretID: "7f3c2d1e-0000-0000-0000-000000000000"},
 		"wrong role":   {RoleID: "nobody", SecretID: secret},
@@ -138,7 +156,7 @@ func testRenewal(t *testing.T, ids *identities.Set) {
 	server := filled(t, vaulttest.Options{}, ids)
 	server.Policy("renew", `path "auth/token/lookup-self" { capabilities = ["read"] }
 		path "auth/token/renew-self" { capabilities = ["update"] }`)
-	role, secret := server.AppRole("brief", map[string]any{
+	role, secret := server.AppRole("short", map[string]any{
 		"token_policies": "waxseal", "token_no_default_policy": true, "token_ttl": "3s", "token_max_ttl": "3s",
 	})
 	token := server.Token("3s", "waxseal", "renew")
