@@ -45,9 +45,9 @@ type stage struct {
 	server *mta.MTA
 }
 
-func newStage(t *testing.T, name string) *stage {
+func newStage(t *testing.T, name string, set *identities.Set) *stage {
 	t.Helper()
-	s := &stage{set: identities.Make(t)}
+	s := &stage{set: set}
 	s.config = &daemon.Configuration{Dir: mta.Dir(t), Keys: s.set.Store, Policies: map[string]string{"10.hcl": protect}}
 	s.server = servers[name](t, mta.Options{Milter: s.config.Socket()})
 	s.daemon = daemon.Start(t, s.config)
@@ -56,10 +56,12 @@ func newStage(t *testing.T, name string) *stage {
 
 // onBoth runs a test with each mail server.
 func onBoth(t *testing.T, test func(*testing.T, *stage)) {
+	t.Helper()
+	set := identities.Make(t)
 	for name := range servers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, newStage(t, name))
+			test(t, newStage(t, name, set))
 		})
 	}
 }
@@ -101,7 +103,7 @@ func (s *stage) same(t *testing.T, original, signed []byte) {
 	}
 }
 
-// deferred waits until the queue has something to be tried again, or not.
+// waitFor waits until a condition holds.
 func waitFor(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !condition(); time.Sleep(50 * time.Millisecond) {
