@@ -3,6 +3,7 @@ package cms
 import (
 	"encoding/asn1"
 	"fmt"
+	"math/bits"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -18,22 +19,32 @@ const (
 // returns the identifier and length octets for len(prefix)+rest octets of
 // content, followed by prefix. The rest octets are still to be written.
 func open(tag casn1.Tag, prefix []byte, rest int64) []byte {
-	n := uint64(len(prefix)) + uint64(rest)
 	out := make([]byte, 0, len(prefix)+10)
-	out = append(out, byte(tag))
-	if n < 0x80 {
-		out = append(out, byte(n))
-	} else {
-		octets := 1
-		for n>>(8*octets) != 0 {
-			octets++
-		}
-		out = append(out, 0x80|byte(octets))
-		for i := octets - 1; i >= 0; i-- {
-			out = append(out, byte(n>>(8*i)))
-		}
-	}
+	out = appendHeader(out, byte(tag), uint64(len(prefix))+uint64(rest))
 	return append(out, prefix...)
+}
+
+// appendHeader appends the identifier and length octets of an element with n
+// octets of content.
+func appendHeader(out []byte, tag byte, n uint64) []byte {
+	out = append(out, tag)
+	if n < 0x80 {
+		return append(out, byte(n))
+	}
+	octets := headerSize(n) - 2
+	out = append(out, 0x80|byte(octets))
+	for i := octets - 1; i >= 0; i-- {
+		out = append(out, byte(n>>(8*i)))
+	}
+	return out
+}
+
+// headerSize is how many octets appendHeader appends.
+func headerSize(n uint64) int {
+	if n < 0x80 {
+		return 2
+	}
+	return 2 + (bits.Len64(n)+7)/8
 }
 
 // build runs f over an empty builder and returns what it built. What these

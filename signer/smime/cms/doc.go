@@ -1,5 +1,5 @@
-// Package cms writes the structures of the Cryptographic Message Syntax
-// (RFC 5652) that S/MIME 4.0 needs and go.mozilla.org/pkcs7 cannot write.
+// Package cms reads and writes the structures of the Cryptographic Message Syntax
+// (RFC 5652) that S/MIME 4.0 needs and go.mozilla.org/pkcs7 cannot do.
 //
 // That package assembles SignedData well, and package smime lets it do so. It
 // holds the whole content in memory however, keeps its choice of content cipher
@@ -9,5 +9,7 @@
 // computed beforehand, the splice that puts streamed content into a detached
 // SignedData, and the values of the signed attributes of S/MIME.
 //
-// Everything written is DER with definite lengths.
+// Everything written is DER with definite lengths. What is read is BER of any
+// kind, and hostile: Reader bounds its depth, size and count, and Normalise makes
+// of it what other packages can be given.
 package cms
