@@ -20,8 +20,9 @@ type base64Decoder struct {
 	out   []byte
 }
 
-func newBase64Decoder(w io.WriteCloser) *base64Decoder {
-	d := &base64Decoder{w: w, out: make([]byte, 0, blockSize/2)}
+// newBase64Decoder returns a decoder with a buffer of that size, 3 at least.
+func newBase64Decoder(w io.WriteCloser, buffer int) *base64Decoder {
+	d := &base64Decoder{w: w, out: make([]byte, 0, buffer)}
 	for i := range d.value {
 		d.value[i] = -1
 	}

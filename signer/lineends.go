@@ -12,8 +12,9 @@ type lineEndWriter struct {
 	cr bool // the last byte was a CR
 }
 
-func newLineEndWriter(w io.Writer) *lineEndWriter {
-	return &lineEndWriter{w: bufio.NewWriterSize(w, blockSize/2)}
+// newLineEndWriter returns a writer that writes through a buffer of that size.
+func newLineEndWriter(w io.Writer, buffer int) *lineEndWriter {
+	return &lineEndWriter{w: bufio.NewWriterSize(w, buffer)}
 }
 
 func (l *lineEndWriter) Write(p []byte) (int, error) {

@@ -20,25 +20,26 @@ const (
 	base64Repaired // base64 that is decoded and encoded anew
 )
 
-// coder returns a writer that writes to w what it gets, in that coding. Its
-// Close does not close w.
-func (c coding) coder(w io.Writer) io.WriteCloser {
+// coder returns a writer that writes to w what it gets, some size bytes, in that
+// coding. Its Close does not close w.
+func (c coding) coder(w io.Writer, size int64) io.WriteCloser {
+	buffer := int(min(blockSize/2, 4*size+16))
 	switch c {
 	case crlf:
-		return newLineEndWriter(w)
+		return newLineEndWriter(w, buffer)
 	case quotedPrintable:
-		return newQuotedWriter(w, false, false)
+		return newQuotedWriter(w, buffer, false, false)
 	case quotedPrintableUnix:
-		return newQuotedWriter(w, true, false)
+		return newQuotedWriter(w, buffer, true, false)
 	case quotedRepaired:
-		return newQuotedWriter(w, true, true)
+		return newQuotedWriter(w, buffer, true, true)
 	case base64Coded:
 		return NewBase64Writer(w)
 	case base64Unix:
 		b := NewBase64Writer(w)
-		return &closers{newLineEndWriter(b), b}
+		return &closers{newLineEndWriter(b, buffer), b}
 	case base64Repaired:
-		return newBase64Decoder(NewBase64Writer(w))
+		return newBase64Decoder(NewBase64Writer(w), buffer)
 	}
 	panic(fmt.Sprintf("signer: no coder for %d", c))
 }
@@ -113,7 +114,7 @@ func (p *plan) copy(w io.Writer, s *segment, block []byte) error {
 	if s.coding == asIs {
 		return copyRange(w, p.src, s.run, block)
 	}
-	c := s.coding.coder(w)
+	c := s.coding.coder(w, s.run.Len())
 	if err := copyRange(c, p.src, s.run, block); err != nil {
 		return err
 	}

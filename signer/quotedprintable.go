@@ -28,8 +28,9 @@ type quotedWriter struct {
 	repair bool
 }
 
-func newQuotedWriter(w io.Writer, unix, repair bool) *quotedWriter {
-	return &quotedWriter{w: bufio.NewWriterSize(w, blockSize/2), unix: unix || repair, repair: repair}
+// newQuotedWriter returns a writer that writes through a buffer of that size.
+func newQuotedWriter(w io.Writer, buffer int, unix, repair bool) *quotedWriter {
+	return &quotedWriter{w: bufio.NewWriterSize(w, buffer), unix: unix || repair, repair: repair}
 }
 
 // Write encodes p but for the last bytes, whose meaning is not known yet.
