@@ -14,6 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"waxseal/signer/smime/cms"
 )
 
 // Limits of an RSA modulus, in bits: the lower one is RFC 8551, Section 4.1,
@@ -31,6 +33,8 @@ type algorithm struct {
 	signature pkix.AlgorithmIdentifier
 	name      string
 	verify    func(signed, signature []byte) bool
+	// opts is what the key is told of how to sign.
+	opts crypto.SignerOpts
 	// whole is true if the key signs the attributes themselves and not their
 	// digest.
 	whole bool
@@ -59,8 +63,8 @@ func digestOf(h crypto.Hash) (digestAlgorithm, error) {
 }
 
 // algorithmFor chooses the algorithm for a certificate's key. The digest may be
-// 0, which means the one that suits the key.
-func algorithmFor(cert *x509.Certificate, digest crypto.Hash) (*algorithm, error) {
+// 0, which means the one that suits the key. pss matters to RSA keys only.
+func algorithmFor(cert *x509.Certificate, digest crypto.Hash, pss bool) (*algorithm, error) {
 	own, kind, err := keyKind(cert)
 	if err != nil {
 		return nil, err
@@ -73,10 +77,13 @@ func algorithmFor(cert *x509.Certificate, digest crypto.Hash) (*algorithm, error
 	if err != nil {
 		return nil, err
 	}
-	a := &algorithm{digest: digest, digestOID: d.oid, micalg: d.micalg}
+	a := &algorithm{digest: digest, digestOID: d.oid, micalg: d.micalg, opts: digest}
 	a.name = kind + "-" + strings.ReplaceAll(d.micalg, "-", "")
 	switch pub := cert.PublicKey.(type) {
 	case *rsa.PublicKey:
+		if pss {
+			return a.withPSS(pub, kind)
+		}
 		// PKCS #1 v1.5 under the identifier of the key (RFC 3370, Section 3.2),
 		// which every S/MIME program knows.
 		a.signature = pkix.AlgorithmIdentifier{
@@ -90,9 +97,30 @@ func algorithmFor(cert *x509.Certificate, digest crypto.Hash) (*algorithm, error
 		a.signature.Algorithm = d.ecdsa
 		a.verify = func(signed, signature []byte) bool { return ecdsa.VerifyASN1(pub, signed, signature) }
 	case ed25519.PublicKey:
-		a.name, a.whole = kind, true
+		a.name, a.whole, a.opts = kind, true, crypto.Hash(0)
 		a.signature.Algorithm = asn1.ObjectIdentifier{1, 3, 101, 112} // RFC 8410, Section 3
 		a.verify = func(signed, signature []byte) bool { return ed25519.Verify(pub, signed, signature) }
+	}
+	return a, nil
+}
+
+// withPSS turns an RSA algorithm into RSASSA-PSS (RFC 4056), with a salt as long
+// as the digest and all its parameters written out, the trailer field apart,
+// which DER leaves out as it is the default (RFC 4055, Section 3.1).
+func (a *algorithm) withPSS(pub *rsa.PublicKey, kind string) (*algorithm, error) {
+	parameters, err := cms.PSSParameters(a.digestOID, a.digest.Size())
+	if err != nil {
+		return nil, err
+	}
+	opts := &rsa.PSSOptions{SaltLength: a.digest.Size(), Hash: a.digest}
+	a.opts = opts
+	a.name = kind + "-pss" + strings.TrimPrefix(a.name, kind)
+	a.signature = pkix.AlgorithmIdentifier{
+		Algorithm:  asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10},
+		Parameters: asn1.RawValue{FullBytes: parameters},
+	}
+	a.verify = func(signed, signature []byte) bool {
+		return rsa.VerifyPSS(pub, a.digest, signed, signature, opts) == nil
 	}
 	return a, nil
 }
@@ -127,10 +155,10 @@ func checkRSA(pub *rsa.PublicKey) error {
 }
 
 // SignatureAlgorithm names what Sign does with that certificate's key, for a
-// report: "rsa2048-sha256", "ecdsa-p256-sha256", "ed25519". It is "unknown" if
+// report: "rsa2048-sha256", "rsa2048-pss-sha256", "ecdsa-p256-sha256", "ed25519". It is "unknown" if
 // Sign would refuse.
 func SignatureAlgorithm(cert *x509.Certificate, o SignOptions) string {
-	a, err := algorithmFor(cert, o.Digest)
+	a, err := algorithmFor(cert, o.Digest, o.PSS)
 	if err != nil {
 		return "unknown"
 	}

@@ -124,17 +124,17 @@ func compare(b *testing.B, ours, bare func() error) {
 // that takes no time to sign: what assembling SignedData costs.
 func BenchmarkAssemble(b *testing.B) {
 	id := as("p256")
-	a, err := algorithmFor(id.cert(), 0)
+	a, err := algorithmFor(id.cert(), 0, false)
 	if err != nil {
 		b.Fatal(err)
 	}
 	a.verify = func([]byte, []byte) bool { return true }
 	signature := make([]byte, 71)
 	key := fakeKey{id.key.Public(), func([]byte) ([]byte, error) { return signature, nil }}
-	digest, now := make([]byte, 32), time.Now()
+	digest, o := make([]byte, 32), SignOptions{Time: time.Now()}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := signedData(a, digest, id.chain, key, now); err != nil {
+		if _, err := signedData(a, digest, id.chain, key, o); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -23,6 +23,15 @@ const (
 	Opaque = "opaque"
 )
 
+// The signer identifiers of SignOptions (RFC 5652, Section 5.3).
+const (
+	// IssuerAndSerial names the certificate by its issuer and serial number.
+	IssuerAndSerial = "issuer-serial"
+	// SubjectKeyID names it by its subject key identifier, so that a renewed
+	// certificate with the same key fits too.
+	SubjectKeyID = "subject-key-id"
+)
+
 // SignOptions say how to sign. The zero value is a good choice.
 type SignOptions struct {
 	// Mode is Detached or Opaque; empty means Detached.
@@ -31,6 +40,16 @@ type SignOptions struct {
 	// key: SHA-384 for P-384, SHA-512 for P-521 and Ed25519, SHA-256 for all
 	// others.
 	Digest crypto.Hash
+	// PSS has RSA keys sign with RSASSA-PSS (RFC 4056) instead of PKCS #1 v1.5.
+	// Other keys sign as ever.
+	PSS bool
+	// SignerID is IssuerAndSerial or SubjectKeyID; empty means IssuerAndSerial,
+	// which programs that know only S/MIME 2 read too.
+	SignerID string
+	// EncryptionCertificate is the one that answers should be encrypted to, if
+	// that is not the signer's (RFC 8551, Section 2.5.3). It goes into the
+	// message.
+	EncryptionCertificate *x509.Certificate
 	// Time is the signing time; zero means now.
 	Time time.Time
 	// Boundary is the boundary of multipart/signed, so that tests know it;
@@ -66,23 +85,25 @@ func sign(e *signer.Entity, chain []*x509.Certificate, key crypto.Signer, o Sign
 	if o.Mode != "" && o.Mode != Detached && o.Mode != Opaque {
 		return nil, fmt.Errorf("unknown mode %q; use %s or %s", o.Mode, Detached, Opaque)
 	}
-	a, err := algorithmFor(chain[0], o.Digest)
+	if o.SignerID != "" && o.SignerID != IssuerAndSerial && o.SignerID != SubjectKeyID {
+		return nil, fmt.Errorf("unknown signer identifier %q; use %s or %s", o.SignerID, IssuerAndSerial, SubjectKeyID)
+	}
+	a, err := algorithmFor(chain[0], o.Digest, o.PSS)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkKey(chain[0], key); err != nil {
 		return nil, err
 	}
-	now := o.Time
-	if now.IsZero() {
-		now = time.Now()
+	if o.Time.IsZero() {
+		o.Time = time.Now()
 	}
 	content := unchanging{e, e.Size()}
 	digest := a.digest.New()
 	if _, err := content.WriteTo(digest); err != nil {
 		return nil, fmt.Errorf("read the message: %w", err)
 	}
-	data, err := signedData(a, digest.Sum(nil), chain, key, now)
+	data, err := signedData(a, digest.Sum(nil), chain, key, o)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
+	"slices"
 
 	"go.mozilla.org/pkcs7"
 
@@ -23,7 +23,7 @@ import (
 // may be in Vault and is known as a crypto.Signer only. So it is asked for a
 // SignerInfo without attributes, with a signer that signs nothing; then the
 // attributes are put in, and the signature that the real key makes over them.
-func signedData(a *algorithm, digest []byte, chain []*x509.Certificate, key crypto.Signer, now time.Time) ([]byte, error) {
+func signedData(a *algorithm, digest []byte, chain []*x509.Certificate, key crypto.Signer, o SignOptions) ([]byte, error) {
 	p, err := pkcs7.NewSignedData(nil)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,10 @@ func signedData(a *algorithm, digest []byte, chain []*x509.Certificate, key cryp
 			p.AddCertificate(cert)
 		}
 	}
-	attributes, err := signedAttributes(digest, chain[0], now)
+	if preferred := o.EncryptionCertificate; preferred != nil && !slices.ContainsFunc(chain, preferred.Equal) {
+		p.AddCertificate(preferred)
+	}
+	attributes, err := signedAttributes(digest, chain[0], o)
 	if err != nil {
 		return nil, err
 	}
@@ -61,13 +64,18 @@ func signedData(a *algorithm, digest []byte, chain []*x509.Certificate, key cryp
 		return nil, err
 	}
 	p.Detach()
-	return p.Finish()
+	data, err := p.Finish()
+	if err != nil || o.SignerID != SubjectKeyID {
+		return data, err
+	}
+	// The pkcs7 package knows no other identifier than issuer and serial number.
+	return cms.IdentifyBySubjectKey(data, chain[0].SubjectKeyId)
 }
 
 // signedAttributes are the attributes of RFC 8551, Section 2.5, and the one
 // that names the certificate. The signing time is UTCTime until 2049 (RFC 5652,
 // Section 11.3), which is what encoding/asn1 makes of it.
-func signedAttributes(digest []byte, cert *x509.Certificate, now time.Time) ([]pkcs7.Attribute, error) {
+func signedAttributes(digest []byte, cert *x509.Certificate, o SignOptions) ([]pkcs7.Attribute, error) {
 	capabilities, err := cms.SMIMECapabilities()
 	if err != nil {
 		return nil, err
@@ -79,9 +87,17 @@ func signedAttributes(digest []byte, cert *x509.Certificate, now time.Time) ([]p
 	attributes := []pkcs7.Attribute{
 		{Type: pkcs7.OIDAttributeContentType, Value: pkcs7.OIDData},
 		{Type: pkcs7.OIDAttributeMessageDigest, Value: digest},
-		{Type: pkcs7.OIDAttributeSigningTime, Value: now.UTC()},
+		{Type: pkcs7.OIDAttributeSigningTime, Value: o.Time.UTC()},
 	}
-	for _, a := range []cms.Attribute{capabilities, signingCertificate} {
+	more := []cms.Attribute{capabilities, signingCertificate}
+	if o.EncryptionCertificate != nil {
+		preference, err := cms.EncryptionKeyPreference(o.EncryptionCertificate)
+		if err != nil {
+			return nil, err
+		}
+		more = append(more, preference)
+	}
+	for _, a := range more {
 		attributes = append(attributes, pkcs7.Attribute{Type: a.Type, Value: asn1.RawValue{FullBytes: a.Value}})
 	}
 	return attributes, nil
@@ -90,13 +106,13 @@ func signedAttributes(digest []byte, cert *x509.Certificate, now time.Time) ([]p
 // sign has the key sign the attributes and checks what it returns: a key that
 // is elsewhere may be another one than the certificate's, or answer nonsense.
 func (a *algorithm) sign(attributes []byte, key crypto.Signer) ([]byte, error) {
-	signed, opts := attributes, crypto.SignerOpts(crypto.Hash(0))
+	signed := attributes
 	if !a.whole {
 		h := a.digest.New()
 		h.Write(attributes)
-		signed, opts = h.Sum(nil), a.digest
+		signed = h.Sum(nil)
 	}
-	signature, err := key.Sign(rand.Reader, signed, opts)
+	signature, err := key.Sign(rand.Reader, signed, a.opts)
 	if err != nil {
 		return nil, err
 	}

@@ -49,6 +49,19 @@ func SigningCertificateV2(cert *x509.Certificate) (Attribute, error) {
 	return Attribute{oidSigningCertificateV2, value}, err
 }
 
+// EncryptionKeyPreference returns the attribute that tells a partner's program
+// which certificate to encrypt its answer to (RFC 8551, Section 2.5.3), by issuer
+// and serial number.
+func EncryptionKeyPreference(cert *x509.Certificate) (Attribute, error) {
+	value, err := build("encryption key preference", func(b *cryptobyte.Builder) {
+		b.AddASN1(tagExplicit0, func(b *cryptobyte.Builder) { // issuerAndSerialNumber, implicit
+			b.AddBytes(cert.RawIssuer)
+			b.AddASN1BigInt(cert.SerialNumber)
+		})
+	})
+	return Attribute{oidEncryptionKeyPreference, value}, err
+}
+
 // addIssuerSerial adds an IssuerSerial (RFC 5035, Section 5), which names the
 // issuer as the only one of GeneralNames.
 func addIssuerSerial(b *cryptobyte.Builder, cert *x509.Certificate) {
