@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"math/big"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -33,6 +34,15 @@ type policyBlock struct {
 	Encrypt           *encryptBlock  `hcl:"encrypt,block"`
 	OnKeyNotFound     *hcl.Attribute `hcl:"on_key_not_found,optional"`
 	OnProtected       *hcl.Attribute `hcl:"on_already_protected,optional"`
+	Decrypt           *decryptBlock  `hcl:"decrypt,block"`
+	Verify            *verifyBlock   `hcl:"verify,block"`
+	OnBadSignature    *hcl.Attribute `hcl:"on_bad_signature,optional"`
+	OnUntrusted       *hcl.Attribute `hcl:"on_untrusted,optional"`
+	OnNoSignature     *hcl.Attribute `hcl:"on_no_signature,optional"`
+	OnDecryptError    *hcl.Attribute `hcl:"on_decrypt_error,optional"`
+	OnKeysUnavailable *hcl.Attribute `hcl:"on_keys_unavailable,optional"`
+	MaxLayers         *hcl.Attribute `hcl:"max_layers,optional"`
+	SubjectTag        *tagBlock      `hcl:"subject_tag,block"`
 }
 
 type headerBlock struct {
@@ -50,46 +60,39 @@ type signBlock struct {
 	Key      *hcl.Attribute `hcl:"key,optional"`
 	Mode     *hcl.Attribute `hcl:"mode,optional"`
 	Digest   *hcl.Attribute `hcl:"digest,optional"`
+	PSS      *hcl.Attribute `hcl:"pss,optional"`
 }
 
 type encryptBlock struct {
-	Scheme   string         `hcl:"scheme,label"`
-	SchemeAt hcl.Range      `hcl:"scheme,label_range"`
-	At       hcl.Range      `hcl:",type_range"`
-	AlsoTo   *hcl.Attribute `hcl:"also_to,optional"`
-	Cipher   *hcl.Attribute `hcl:"cipher,optional"`
+	Scheme       string         `hcl:"scheme,label"`
+	SchemeAt     hcl.Range      `hcl:"scheme,label_range"`
+	At           hcl.Range      `hcl:",type_range"`
+	AlsoTo       *hcl.Attribute `hcl:"also_to,optional"`
+	Cipher       *hcl.Attribute `hcl:"cipher,optional"`
+	KeyTransport *hcl.Attribute `hcl:"key_transport,optional"`
+	Hidden       *hcl.Attribute `hcl:"hidden,optional"`
 }
 
-// later are the settings and blocks of incoming mail, which this version can't
-// do. They are known so that the complaint is the right one.
-func later(name string) bool {
-	return name == "decrypt" || name == "verify" || name == "on_bad_signature"
+type decryptBlock struct {
+	At            hcl.Range      `hcl:",type_range"`
+	Deliver       *hcl.Attribute `hcl:"deliver,optional"`
+	LegacyCiphers *hcl.Attribute `hcl:"legacy_ciphers,optional"`
 }
 
-// takeLater removes what a later version will know from a body and complains
-// about it.
-func takeLater(body *hclsyntax.Body) Problems {
-	var found Problems
-	complain := func(name string, at hcl.Range) {
-		found = append(found, problemAt(at, name+" is not supported by this version",
-			"take it out: this version signs and encrypts outgoing mail"))
-	}
-	for name, attr := range body.Attributes {
-		if later(name) {
-			complain(name, attr.NameRange)
-			delete(body.Attributes, name)
-		}
-	}
-	var blocks hclsyntax.Blocks
-	for _, block := range body.Blocks {
-		if later(block.Type) {
-			complain(block.Type, block.TypeRange)
-			continue
-		}
-		blocks = append(blocks, block)
-	}
-	body.Blocks = blocks
-	return found
+type verifyBlock struct {
+	At             hcl.Range      `hcl:",type_range"`
+	TrustAnchors   *hcl.Attribute `hcl:"trust_anchors,optional"`
+	Revocation     *hcl.Attribute `hcl:"revocation,optional"`
+	Signers        *hcl.Attribute `hcl:"signers,optional"`
+	StripSignature *hcl.Attribute `hcl:"strip_signature,optional"`
+}
+
+type tagBlock struct {
+	At        hcl.Range      `hcl:",type_range"`
+	Decrypted *hcl.Attribute `hcl:"decrypted,optional"`
+	Signed    *hcl.Attribute `hcl:"signed,optional"`
+	Untrusted *hcl.Attribute `hcl:"untrusted,optional"`
+	Bad       *hcl.Attribute `hcl:"bad,optional"`
 }
 
 // reader reads values and collects the problems with them. Its methods return a
@@ -123,6 +126,26 @@ func (r *reader) flag(a *hcl.Attribute) *bool {
 	value, _ := expr.Value(nil)
 	yes := value.True()
 	return &yes
+}
+
+// number reads a whole number from least to most.
+func (r *reader) number(a *hcl.Attribute, least, most, otherwise int) int {
+	expr, ok := expression(a)
+	if !ok {
+		return otherwise
+	}
+	if bad := checkKind(a.Name, expr, wantNumber); bad != nil {
+		r.found = append(r.found, bad...)
+		return otherwise
+	}
+	value, _ := expr.Value(nil)
+	n, accuracy := value.AsBigFloat().Int64()
+	if accuracy != big.Exact || n < int64(least) || n > int64(most) {
+		r.complain(expr.Range(), fmt.Sprintf("%s must be a whole number from %d to %d", a.Name, least, most),
+			fmt.Sprintf("write %s = %d", a.Name, otherwise))
+		return otherwise
+	}
+	return int(n)
 }
 
 // text reads a text of printable characters that is not empty.

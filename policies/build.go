@@ -14,16 +14,13 @@ import (
 // build makes a policy of its block. The policy is nil if the block is too
 // broken to compare it with others.
 func build(file string, block *hclsyntax.Block) (*Policy, Problems) {
-	inner := block.Body
-	found := takeLater(inner)
 	var b policyBlock
-	bad := checkBlock(block, setting{typ: reflect.TypeFor[policyBlock](), block: true})
-	found = append(found, bad...)
+	found := checkBlock(block, setting{typ: reflect.TypeFor[policyBlock](), block: true})
 	if len(block.Labels) != 1 {
 		return nil, found
 	}
 	// What the library would complain about has been found already.
-	gohcl.DecodeBody(inner, nil, &b)
+	gohcl.DecodeBody(block.Body, nil, &b)
 	r := &reader{found: found}
 	p := &Policy{Name: block.Labels[0], File: file, Line: block.TypeRange.Start.Line,
 		column: block.TypeRange.Start.Column}
@@ -47,6 +44,7 @@ func build(file string, block *hclsyntax.Block) (*Policy, Problems) {
 	actions := []string{string(Reject), string(Accept), string(Tempfail), string(Discard), string(Quarantine)}
 	p.OnKeyNotFound = Action(r.word(b.OnKeyNotFound, actions...))
 	p.OnAlreadyProtected = Action(r.word(b.OnProtected, string(Accept), string(Reject)))
+	r.incoming(p, &b)
 	// A setting that is there under a wrong name is not missing as well.
 	if len(found) == 0 {
 		r.combinations(p, &b, block.TypeRange)
@@ -60,8 +58,13 @@ func build(file string, block *hclsyntax.Block) (*Policy, Problems) {
 // combinations finds settings that are fine by themselves but not together.
 func (r *reader) combinations(p *Policy, b *policyBlock, at hcl.Range) {
 	if b.Direction == nil {
-		r.complain(at, "policy has no direction", `write direction = "outgoing"`)
+		hint := `write direction = "outgoing"`
+		if b.Decrypt != nil || b.Verify != nil {
+			hint = `write direction = "incoming"`
+		}
+		r.complain(at, "policy has no direction", hint)
 	}
+	r.incomingCombinations(p, b)
 	if p.Direction == Incoming {
 		if b.Sign != nil {
 			r.complain(b.Sign.At, "sign is for outgoing mail", `write direction = "outgoing", or take sign out`)
@@ -119,8 +122,9 @@ func (r *reader) sign(b *signBlock) *Sign {
 	}
 	s.Mode = r.word(b.Mode, "detached", "opaque")
 	s.Digest = r.word(b.Digest, "sha256", "sha384", "sha512")
+	s.PSS = isTrue(r.flag(b.PSS))
 	if s.Scheme == PGP {
-		r.onlySMIME(b.Mode)
+		r.onlySMIME(b.Mode, b.PSS)
 	}
 	return s
 }
@@ -138,16 +142,23 @@ func (r *reader) encrypt(b *encryptBlock) *Encrypt {
 		}
 		e.AlsoTo = append(e.AlsoTo, item.text)
 	}
-	e.Cipher = r.word(b.Cipher, "aes256-cbc", "aes256-gcm")
-	if e.Scheme == PGP {
-		r.onlySMIME(b.Cipher)
+	e.Cipher = r.word(b.Cipher, "aes256-cbc", "aes128-cbc", "aes256-gcm", "aes128-gcm")
+	e.KeyTransport = r.word(b.KeyTransport, "rsa15", "oaep-sha1", "oaep-sha256")
+	e.Hidden = isTrue(r.flag(b.Hidden))
+	switch {
+	case e.Scheme == PGP:
+		r.onlySMIME(b.Cipher, b.KeyTransport)
+	case e.Scheme == SMIME && b.Hidden != nil:
+		r.complain(b.Hidden.Range, "hidden is a setting of PGP, and the scheme is smime", "take it out")
 	}
 	return e
 }
 
-func (r *reader) onlySMIME(a *hcl.Attribute) {
-	if a != nil {
-		r.complain(a.Range, a.Name+" is a setting of S/MIME, and the scheme is pgp", "take it out")
+func (r *reader) onlySMIME(settings ...*hcl.Attribute) {
+	for _, a := range settings {
+		if a != nil {
+			r.complain(a.Range, a.Name+" is a setting of S/MIME, and the scheme is pgp", "take it out")
+		}
 	}
 }
 

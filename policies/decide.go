@@ -73,7 +73,7 @@ func (s *Set) protection(i int) int {
 		return 0
 	case s.policies[i].Encrypt != nil:
 		return 2
-	case s.policies[i].Sign != nil:
+	case s.policies[i].Sign != nil || s.policies[i].Verify != nil:
 		return 1
 	}
 	return 0

@@ -37,7 +37,9 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, p := range set.Policies() {
 			if p.Name == "" || p.Line < 1 || p.Direction != Outgoing && p.Direction != Incoming ||
-				p.Encrypt != nil && p.OnKeyNotFound == "" {
+				p.Encrypt != nil && (p.OnKeyNotFound == "" || p.Direction == Incoming) ||
+				(p.Decrypt != nil || p.Verify != nil || p.SubjectTag != nil) && p.Direction == Outgoing ||
+				p.MaxLayers < 1 || p.MaxLayers > maxLayers {
 				t.Errorf("policy %+v", p)
 			}
 			for _, d := range set.Decide(Facts{Direction: p.Direction, Recipients: []string{"a@b.example"}, Field: fieldsOf("Subject: x")}) {

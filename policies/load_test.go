@@ -135,6 +135,7 @@ policy "b" {
 	}
 	p := set.Policies()[0]
 	if *p.Sign != (Sign{Scheme: SMIME, Key: "address", Mode: "detached", Digest: "sha256"}) || p.Encrypt != nil ||
+		p.Decrypt != nil || p.Verify != nil || p.SubjectTag != nil ||
 		p.OnKeyNotFound != Reject || p.OnAlreadyProtected != Accept || p.FoldLocalPart || p.RequireLoginMatch ||
 		p.Authenticated != nil || p.TLS != 0 {
 		t.Errorf("defaults: %+v, sign %+v", p, p.Sign)
@@ -149,10 +150,13 @@ policy "b" {
     key = "org.example.com"
     mode = "opaque"
     digest = "sha512"
+    pss = true
   }
-  encrypt "smime" {
+  encrypt "any" {
     also_to = ["archive@example.com", "\"j d\"@münchen.example"]
-    cipher = "aes256-gcm"
+    cipher = "aes128-gcm"
+    key_transport = "oaep-sha256"
+    hidden = true
   }
   on_key_not_found = "quarantine"
   on_already_protected = "reject"
@@ -162,8 +166,8 @@ policy "b" {
 		t.Fatal(err)
 	}
 	p = set.Policies()[0]
-	if *p.Sign != (Sign{Scheme: Any, Key: "org.example.com", Mode: "opaque", Digest: "sha512"}) ||
-		fmt.Sprint(*p.Encrypt) != `{smime [archive@example.com "j d"@münchen.example] aes256-gcm}` ||
+	if *p.Sign != (Sign{Scheme: Any, Key: "org.example.com", Mode: "opaque", Digest: "sha512", PSS: true}) ||
+		fmt.Sprint(*p.Encrypt) != `{any [archive@example.com "j d"@münchen.example] aes128-gcm oaep-sha256 true}` ||
 		p.OnKeyNotFound != Quarantine || p.OnAlreadyProtected != Reject || !p.FoldLocalPart || !p.RequireLoginMatch ||
 		!*p.Authenticated || p.TLS != 0x0304 {
 		t.Errorf("all set: %+v, sign %+v, encrypt %+v", p, p.Sign, p.Encrypt)

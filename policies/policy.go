@@ -2,6 +2,8 @@
 // It knows nothing of keys, MIME or milters.
 package policies
 
+import "github.com/hashicorp/hcl/v2"
+
 // Direction says where a message comes from.
 type Direction string
 
@@ -49,6 +51,8 @@ type Policy struct {
 
 	Sign    *Sign    // nil: not signed
 	Encrypt *Encrypt // nil: not encrypted
+	Decrypt *Decrypt // nil: not decrypted
+	Verify  *Verify  // nil: signatures are not checked
 
 	// OnKeyNotFound applies when a key or certificate does not exist. It is
 	// Reject where the file doesn't say, which only a policy that doesn't
@@ -57,6 +61,26 @@ type Policy struct {
 	// OnAlreadyProtected applies to a message that arrives encrypted: Accept
 	// passes it, Reject refuses it.
 	OnAlreadyProtected Action
+
+	// OnBadSignature applies to a message with a signature that is not one over
+	// its text.
+	OnBadSignature Action
+	// OnUntrusted applies to a message with an intact signature that is not
+	// known to be the visible author's.
+	OnUntrusted Action
+	// OnNoSignature applies to a message without a signature.
+	OnNoSignature Action
+	// OnDecryptError applies to a message that is encrypted for a key that we
+	// hold and can't be decrypted.
+	OnDecryptError Action
+	// OnKeysUnavailable applies while the key store does not answer: Tempfail,
+	// or Accept, which delivers the message as it came.
+	OnKeysUnavailable Action
+	// MaxLayers is how many layers of encryption, signatures and compression
+	// are taken off an incoming message, at least 1.
+	MaxLayers int
+	// SubjectTag is nil if the subject stays as it is.
+	SubjectTag *SubjectTag
 }
 
 // Trigger is a header block: a field of that name whose value contains or
@@ -88,6 +112,8 @@ type Sign struct {
 	Mode string
 	// Digest is "sha256", "sha384" or "sha512".
 	Digest string
+	// PSS makes RSA keys sign with RSASSA-PSS (RFC 4056); S/MIME only.
+	PSS bool
 }
 
 // Encrypt is an encrypt block.
@@ -95,8 +121,52 @@ type Encrypt struct {
 	Scheme Scheme
 	// AlsoTo are further addresses that can decrypt the message.
 	AlsoTo []string
-	// Cipher is "aes256-cbc" or "aes256-gcm"; S/MIME only.
+	// Cipher is "aes128-cbc", "aes256-cbc", "aes128-gcm" or "aes256-gcm"; S/MIME
+	// only.
 	Cipher string
+	// KeyTransport is how the content key is encrypted for RSA keys: "rsa15"
+	// (RFC 3370, Section 4.2.1), "oaep-sha1" or "oaep-sha256" (RFC 3560);
+	// S/MIME only.
+	KeyTransport string
+	// Hidden leaves out who can decrypt the message (RFC 9580, Section 5.1.8);
+	// PGP only.
+	Hidden bool
+}
+
+// Decrypt is a decrypt block.
+type Decrypt struct {
+	// Deliver is "plain" (the mailbox gets what was inside) or "keep" (it gets
+	// the message as it came, with a report).
+	Deliver string
+	// LegacyCiphers reads AES-192 and Triple DES too.
+	LegacyCiphers bool
+}
+
+// Verify is a verify block.
+type Verify struct {
+	// TrustAnchors are the names of blocks in the configuration; empty means all
+	// of them.
+	TrustAnchors []string
+	// Revocation is "check" (a certificate that is known to be revoked fails),
+	// "require" (so does one of which nothing can be learned) or "off".
+	Revocation string
+	// Signers says how many signatures have to be good where there are several:
+	// "all" or "any".
+	Signers string
+	// StripSignature takes the signature off after the check.
+	StripSignature bool
+
+	anchorsAt []hcl.Range // of TrustAnchors
+}
+
+// SubjectTag is a subject_tag block: what is put before the subject of an
+// incoming message, "" for nothing. The texts are ASCII, and none of them is
+// part of another one.
+type SubjectTag struct {
+	Decrypted string // it came encrypted and was decrypted
+	Signed    string // its signatures are good
+	Untrusted string // a signature is intact, and not known to be the author's
+	Bad       string // a signature is not one over its text
 }
 
 // Facts is what a decision rests on.

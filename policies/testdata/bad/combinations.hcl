@@ -40,3 +40,16 @@ policy "in" {
   encrypt "smime" {}
   on_key_not_found = "reject"
 }
+policy "pgp-with-more-of-smime" {
+  direction = "outgoing"
+  recipient = ["seven.example"]
+  sign "pgp" { pss = true }
+  encrypt "pgp" { key_transport = "oaep-sha256" }
+  on_key_not_found = "reject"
+}
+policy "smime-with-pgp" {
+  direction = "outgoing"
+  recipient = ["eight.example"]
+  encrypt "smime" { hidden = true }
+  on_key_not_found = "reject"
+}

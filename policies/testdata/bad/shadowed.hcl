@@ -49,3 +49,8 @@ policy "after-all" {
 policy "in" {
   direction = "incoming"
 }
+policy "in-again" {
+  direction = "incoming"
+  recipient = ["*@example.com"]
+  verify {}
+}

@@ -6,11 +6,15 @@ policy "types" {
   tls                 = 1.2
   fold_local_part     = 1
   require_login_match = null
-  sign "smime" {
+  sign "any" {
     key    = ["any"]
     mode   = { a = "b" }
     digest = 256
+    pss    = "true"
   }
-  encrypt "smime" { also_to = "archive@example.com" }
+  encrypt "any" {
+    also_to = "archive@example.com"
+    hidden  = 1
+  }
   on_key_not_found = true
 }

@@ -8,6 +8,7 @@ policy "words" {
   }
   encrypt "Smime" {
     cipher  = "3des"
+    key_transport = "oaep"
     also_to = ["archive", "*@example.com", "a@b@example.com", "Archive <archive@example.com>"]
   }
   on_key_not_found     = "ignore"
