@@ -38,10 +38,8 @@ func (c coding) coder(w io.Writer, size int64) io.WriteCloser {
 	case base64Unix:
 		b := NewBase64Writer(w)
 		return &closers{newLineEndWriter(b, buffer), b}
-	case base64Repaired:
-		return newBase64Decoder(NewBase64Writer(w), buffer)
 	}
-	panic(fmt.Sprintf("signer: no coder for %d", c))
+	return newBase64Decoder(NewBase64Writer(w), buffer) // base64Repaired
 }
 
 // closers is a writer above another one: Close closes both.

@@ -298,7 +298,8 @@ func TestProtectableCorpus(t *testing.T) {
 			}
 			accepted++
 			got := written(t, e)
-			if flaw := transitFlaw([]byte(got), false); flaw != "" {
+			// What is signed already may keep its white space.
+			if flaw := transitFlaw([]byte(got), pgp && !strings.Contains(strings.ToLower(text), "multipart/signed")); flaw != "" {
 				t.Errorf("%s: %s", name, flaw)
 			}
 			body := got[strings.Index(got, "\r\n\r\n")+4:]
