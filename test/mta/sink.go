@@ -87,6 +87,13 @@ func (s *Sink) Next(t testing.TB) Mail {
 	}
 }
 
+// Drain throws away what a failed test has left behind.
+func (s *Sink) Drain() {
+	for len(s.mails) > 0 {
+		<-s.mails
+	}
+}
+
 // None fails the test if a message has come that nobody took with Next.
 func (s *Sink) None(t testing.TB) {
 	t.Helper()

@@ -45,7 +45,8 @@ type Expect struct {
 	Readers   []string // who can decrypt it
 	Strangers []string // who can't
 	// Content is "bytes" if the protected part is what went in byte for byte,
-	// "shown" if a mail program shows the same.
+	// "shown" if a mail program shows the same, "any" if a mail server has
+	// changed it before the filter saw it.
 	Content string
 	Changed []string // fields that do not come through as they were
 	Has     []*regexp.Regexp

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"waxseal/test/daemon"
 	"waxseal/test/identities"
@@ -82,6 +83,11 @@ func throughFilter(t *testing.T, set *identities.Set, dir string, s *scenarios.S
 // transaction that is given up, the message, and the message again.
 func throughServer(t *testing.T, set *identities.Set, dir string, server *mta.MTA, s *scenarios.Scenario) {
 	server.Sink.SevenBit.Store(s.SevenBit)
+	t.Cleanup(func() {
+		if t.Failed() {
+			settle(t, server)
+		}
+	})
 	d := daemon.Start(t, configuration(set, dir, s))
 	c := mta.Dial(t, server.Addr, s.Client)
 	defer c.Close()
@@ -129,6 +135,15 @@ func throughServer(t *testing.T, set *identities.Set, dir string, server *mta.MT
 	d.Stop(t)
 }
 
+// settle waits for what a failed scenario has left behind and throws it away,
+// so that the next one does not take it for its own.
+func settle(t *testing.T, server *mta.MTA) {
+	for end := time.Now().Add(5 * time.Second); !server.QueueEmpty(t) && time.Now().Before(end); {
+		time.Sleep(50 * time.Millisecond)
+	}
+	server.Sink.Drain()
+}
+
 // check judges a message that was delivered.
 func check(t *testing.T, set *identities.Set, s *scenarios.Scenario, delivered []byte) error {
 	e := s.Expect
@@ -168,7 +183,10 @@ func check(t *testing.T, set *identities.Set, s *scenarios.Scenario, delivered [
 	if err != nil {
 		return err
 	}
-	if e.Content == "shown" {
+	switch e.Content {
+	case "any":
+		return nil
+	case "shown":
 		return judge.SameContent(s.Message, entity)
 	}
 	return judge.SameBytes(s.Message, entity)
