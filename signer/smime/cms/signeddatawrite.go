@@ -8,20 +8,22 @@ import (
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-var oidEncryptionKeyPreference = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 11}
+var (
+	oidEncryptionKeyPreference = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 11}
+	oidMGF1                    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}
+)
 
 // PSSParameters returns RSASSA-PSS-params (RFC 4055, Section 3.1) for a digest
 // and a salt of that many octets. The mask generation function is MGF1 with the
 // same digest. The parameters of the digests are NULL, which all programs take.
 func PSSParameters(digest asn1.ObjectIdentifier, salt int) ([]byte, error) {
-	mgf1 := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}
 	null := func(b *cryptobyte.Builder) { b.AddASN1NULL() }
 	explicit := func(n uint8) casn1.Tag { return casn1.Tag(n).ContextSpecific().Constructed() }
 	return build("parameters of RSASSA-PSS", func(b *cryptobyte.Builder) {
 		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			b.AddASN1(explicit(0), func(b *cryptobyte.Builder) { addAlgorithm(b, digest, null) })
 			b.AddASN1(explicit(1), func(b *cryptobyte.Builder) {
-				addAlgorithm(b, mgf1, func(b *cryptobyte.Builder) { addAlgorithm(b, digest, null) })
+				addAlgorithm(b, oidMGF1, func(b *cryptobyte.Builder) { addAlgorithm(b, digest, null) })
 			})
 			b.AddASN1(explicit(2), func(b *cryptobyte.Builder) { b.AddASN1Int64(int64(salt)) })
 		})
