@@ -54,3 +54,18 @@ func Filter(t testing.TB, c *Configuration, e Envelope, message []byte) Filtered
 	}
 	return f
 }
+
+// Check writes the configuration and runs `waxseal check` over it: its exit
+// status and what it said.
+func Check(t testing.TB, c *Configuration) (status int, notes string) {
+	t.Helper()
+	c.Write(t)
+	cmd := exec.Command(Binary(t), "check", "-config", c.File())
+	cmd.Env = append(os.Environ(), c.Env...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}

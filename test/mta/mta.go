@@ -191,3 +191,33 @@ func (m *MTA) Flush(t testing.TB) {
 		t.Fatalf("run the queue of %s: %v\n%s", m.Name, err, out)
 	}
 }
+
+// Held reports whether a message is in quarantine.
+func (m *MTA) Held(t testing.TB) bool {
+	t.Helper()
+	if m.Name == "sendmail" {
+		held, _ := filepath.Glob(m.Dir + "/mqueue/hf*")
+		return len(held) > 0
+	}
+	held := false
+	filepath.WalkDir(m.Dir+"/spool/hold", func(_ string, d os.DirEntry, err error) error {
+		held = held || err == nil && d.Type().IsRegular()
+		return nil
+	})
+	return held
+}
+
+// Purge throws away all that is in the queue.
+func (m *MTA) Purge(t testing.TB) {
+	t.Helper()
+	if m.Name == "sendmail" {
+		files, _ := filepath.Glob(m.Dir + "/mqueue/?f*")
+		for _, f := range files {
+			os.Remove(f)
+		}
+		return
+	}
+	if out, err := exec.Command(Program(t, "postsuper", "postfix"), "-c", m.Dir+"/etc", "-d", "ALL").CombinedOutput(); err != nil {
+		t.Fatalf("empty the queue: %v\n%s", err, out)
+	}
+}
