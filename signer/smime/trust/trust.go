@@ -18,10 +18,10 @@ import (
 // policies with different anchors share what they have in common.
 type Validator struct {
 	// Anchors are the certificates that are trusted; nil for none.
-	Anchors *Anchors
+	Anchors *Pool
 	// Intermediates are certificates of authorities that messages may leave
 	// out. They are not trusted by being here.
-	Intermediates []*x509.Certificate
+	Intermediates *Pool
 	Rules         Rules
 	// Revocation is where revocation is looked up; nil for not at all.
 	Revocation *Revocation

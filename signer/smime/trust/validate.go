@@ -3,6 +3,7 @@ package trust
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"time"
 
 	"waxseal/signer"
@@ -11,42 +12,104 @@ import (
 // Validate judges the certificate of a signature on mail from that address, as
 // of that time, which is when the message was received, and not what the signer
 // claims. The address is an addr-spec (RFC 5322, Section 3.4.1); "" leaves
-// Result.Address at none. Intermediates are the other certificates of the message.
+// Result.Address at none. Intermediates are the other certificates of the
+// message.
 //
 // It does not touch the network: what revocation it does not know is asked for
 // in the background. It ends early when ctx does, with temperror.
 func (v *Validator) Validate(ctx context.Context, leaf *x509.Certificate, intermediates []*x509.Certificate, at time.Time, address string) Result {
-	r := Result{
-		Certificate: signer.Finding{Verdict: signer.Pass},
-		Revocation:  signer.Finding{Verdict: signer.None, Reason: "revocation is not checked"},
-	}
-	roots, others := x509.NewCertPool(), x509.NewCertPool()
-	for _, cert := range v.Anchors.Certificates() {
-		roots.AddCert(cert)
-	}
-	for _, cert := range append(intermediates, v.Intermediates...) {
-		others.AddCert(cert)
-	}
-	chains, err := leaf.Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: others, CurrentTime: at,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
-	})
+	c, err := readCertificate(leaf)
 	if err != nil {
-		r.Chain = signer.Finding{Verdict: signer.Fail, Reason: err.Error()}
-	} else {
-		r.Chain, r.Path = signer.Finding{Verdict: signer.Pass}, chains[0]
+		bad := signer.Finding{Verdict: signer.PermError, Reason: err.Error()}
+		return Result{Chain: bad, Certificate: bad, Address: bad, Revocation: signer.Finding{Verdict: signer.None, Reason: "there is no certificate"}}
 	}
-	r.Addresses = leaf.EmailAddresses
-	for _, a := range r.Addresses {
-		if a == address {
-			r.Address = signer.Finding{Verdict: signer.Pass}
+	s := newSearch(ctx, v, at)
+	for _, x := range intermediates[:min(len(intermediates), maxIntermediates)] {
+		if other, err := readCertificate(x); err == nil && other.malformed == nil {
+			s.message.add(other)
 		}
+	}
+	r := Result{Addresses: c.addresses(), Certificate: s.checkSigner(c)}
+	r.Address = checkAddress(r.Addresses, address)
+	best := s.best(c)
+	r.Chain, r.Revocation = best.chain, best.revocation
+	for _, link := range best.path {
+		r.Path = append(r.Path, link.x)
 	}
 	return r
 }
 
-// Revocation is where revocation is looked up.
-type Revocation struct{}
+// verdict is what was found about one path.
+type verdict struct {
+	path              []*certificate
+	chain, revocation signer.Finding
+}
 
-// ParseCertificate reads a DER certificate.
-func ParseCertificate(der []byte) (*x509.Certificate, error) { return x509.ParseCertificate(der) }
+// best looks for a path without fault, and else returns what comes closest.
+func (s *search) best(c *certificate) verdict {
+	var best verdict
+	rank := -1
+	s.paths(c, func(path []*certificate) bool {
+		one := s.judge(path)
+		if n := one.rank(); n > rank {
+			one.path = append([]*certificate(nil), path...)
+			best, rank = one, n
+		}
+		return rank < perfect
+	})
+	if rank < 0 {
+		reason := "no path leads from the certificate to a trust anchor"
+		best.chain = signer.Finding{Verdict: signer.Fail, Reason: reason}
+		best.revocation = signer.Finding{Verdict: signer.None, Reason: reason}
+	}
+	if s.exhausted && best.chain.Verdict != signer.Pass {
+		if err := s.ctx.Err(); err != nil {
+			best.chain = signer.Finding{Verdict: signer.TempError, Reason: fmt.Sprintf("the search for a path was ended: %v", err)}
+		} else {
+			best.chain.Reason += "; the search was ended, as there are too many certificates"
+		}
+	}
+	return best
+}
+
+// judge validates one path.
+func (s *search) judge(path []*certificate) verdict {
+	o := s.checkPath(path, signMail)
+	switch {
+	case o.problem != "":
+		return verdict{
+			chain:      signer.Finding{Verdict: signer.Fail, Reason: o.problem},
+			revocation: signer.Finding{Verdict: signer.None, Reason: "revocation is not checked, as the path is not valid"},
+		}
+	case o.weak != "":
+		return verdict{chain: signer.Finding{Verdict: signer.Policy, Reason: o.weak}, revocation: s.revocation(path)}
+	}
+	return verdict{chain: signer.Finding{Verdict: signer.Pass}, revocation: s.revocation(path)}
+}
+
+// perfect is the rank at which no other path can be better: because all is
+// well, or because the certificate itself has been revoked, which no other path
+// undoes.
+const perfect = 100
+
+// rank orders what was found: valid paths before weak before wrong ones, and
+// among those the ones that are known not to be revoked first. That an authority
+// on a path has been revoked weighs more than that nothing is known about
+// another path.
+func (v *verdict) rank() int {
+	chain := map[signer.Verdict]int{signer.Pass: 20, signer.Policy: 10}[v.chain.Verdict]
+	switch v.revocation.Verdict {
+	case signer.Pass:
+		chain += 4
+	case signer.Fail:
+		chain += 3
+	case signer.TempError:
+		chain += 2
+	case signer.None:
+		chain += 1
+	}
+	if v.chain.Verdict == signer.Pass && v.revocation.Verdict == signer.Pass {
+		return perfect
+	}
+	return chain
+}
