@@ -1,6 +1,7 @@
 package smime
 
 import (
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
@@ -29,7 +30,8 @@ func CheckSigner(cert *x509.Certificate, now time.Time) error {
 // of a kind that can't be encrypted to.
 func CheckRecipient(cert *x509.Certificate, now time.Time) error {
 	usage, name := x509.KeyUsageKeyEncipherment, "keyEncipherment"
-	if _, ok := cert.PublicKey.(*ecdsa.PublicKey); ok {
+	switch cert.PublicKey.(type) {
+	case *ecdsa.PublicKey, *ecdh.PublicKey:
 		usage, name = x509.KeyUsageKeyAgreement, "keyAgreement"
 	}
 	if err := checkUse(cert, now, usage, name); err != nil {
@@ -43,7 +45,10 @@ func checkRecipientKey(cert *x509.Certificate) error {
 	if err := cms.CheckRecipientKey(cert); err != nil {
 		return err
 	}
-	return checkRSA(cert.PublicKey.(*rsa.PublicKey))
+	if pub, ok := cert.PublicKey.(*rsa.PublicKey); ok {
+		return checkRSA(pub)
+	}
+	return nil
 }
 
 // checkUse looks at the validity and at the usages. A certificate without the

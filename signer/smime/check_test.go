@@ -42,9 +42,9 @@ func TestCheck(t *testing.T) {
 			c.ExtKeyUsage, c.UnknownExtKeyUsage = nil, []asn1.ObjectIdentifier{{1, 2, 3, 4}}
 		}, now, "lacks emailProtection", "lacks emailProtection"},
 		{"short", "rsa1024", nil, now, "1024 bits", "1024 bits"},
-		{"p256", "p256", func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageKeyAgreement }, now, "", "needs ECDH"},
+		{"p256", "p256", func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageKeyAgreement }, now, "", ""},
 		{"p256 sign only", "p256", nil, now, "", "lacks keyAgreement"},
-		{"p224", "p224", func(c *x509.Certificate) { c.KeyUsage = 0 }, now, "curve is not one of", "needs ECDH"},
+		{"p224", "p224", func(c *x509.Certificate) { c.KeyUsage = 0 }, now, "curve is not one of", "needs a curve"},
 		{"ed25519", "ed25519", nil, now, "", "it can only sign"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

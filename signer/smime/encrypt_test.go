@@ -12,11 +12,14 @@ import (
 	"waxseal/signer/smime/cms"
 )
 
-var ciphers = []Cipher{CipherAES256CBC, CipherAES256GCM}
+var ciphers = []Cipher{CipherAES256CBC, CipherAES256GCM, CipherAES128CBC, CipherAES128GCM}
 
 // TestEncrypt has OpenSSL decrypt for each of two recipients.
 func TestEncrypt(t *testing.T) {
-	smimeTypes := map[Cipher]string{CipherAES256CBC: "enveloped-data", CipherAES256GCM: "authEnveloped-data"}
+	smimeTypes := map[Cipher]string{
+		CipherAES256CBC: "enveloped-data", CipherAES256GCM: "authEnveloped-data",
+		CipherAES128CBC: "enveloped-data", CipherAES128GCM: "authEnveloped-data",
+	}
 	for _, c := range ciphers {
 		for name, text := range entities {
 			t.Run(c.String()+"/"+name, func(t *testing.T) {
@@ -120,6 +123,7 @@ func TestEncryptDamaged(t *testing.T) {
 // TestEncryptRefuses has certificates that can't be used; nothing is written.
 func TestEncryptRefuses(t *testing.T) {
 	weak := issue("weak", newKey("rsa1024"), pki().intermediate, nil)
+	p224 := issue("p224", newKey("p224"), pki().intermediate, nil)
 	for name, tc := range map[string]struct {
 		to          []*identity
 		o           EncryptOptions
@@ -128,9 +132,9 @@ func TestEncryptRefuses(t *testing.T) {
 	}{
 		"nobody":  {nil, EncryptOptions{}, "no recipient", false},
 		"short":   {[]*identity{as("rsa2048"), weak}, EncryptOptions{}, "1024 bits", false},
-		"p256":    {[]*identity{as("rsa2048"), as("p256")}, EncryptOptions{}, "needs ECDH", true},
+		"p224":    {[]*identity{as("rsa2048"), p224}, EncryptOptions{}, "needs a curve", true},
 		"ed25519": {[]*identity{as("ed25519")}, EncryptOptions{}, "it can only sign", true},
-		"cipher":  {[]*identity{as("rsa2048")}, EncryptOptions{Cipher: 7}, "cipher 7", false},
+		"cipher":  {[]*identity{as("rsa2048")}, EncryptOptions{Cipher: 9}, "cipher 9", false},
 	} {
 		var out bytes.Buffer
 		_, err := Encrypt(&out, entityOf(entities["text"]), certsOf(tc.to), tc.o)
@@ -200,7 +204,7 @@ func TestEncryptKeys(t *testing.T) {
 }
 
 func TestCipherString(t *testing.T) {
-	if got := fmt.Sprint(CipherAES256CBC, " ", CipherAES256GCM, " ", Cipher(7)); got != "aes256-cbc aes256-gcm cipher 7" {
+	if got := fmt.Sprint(CipherAES256CBC, " ", CipherAES128GCM, " ", Cipher(9)); got != "aes256-cbc aes128-gcm cipher 9" {
 		t.Error(got)
 	}
 }

@@ -42,13 +42,17 @@ func (l Limits) withDefaults() Limits {
 // SyntaxError says that something is not BER, or not the structure that it
 // should be, or beyond a limit.
 type SyntaxError struct {
-	// Offset is where, in octets from the beginning of the input.
+	// Offset is where, in octets from the beginning of the input, or 0 if that
+	// is not known.
 	Offset int64
 	// Reason is what is wrong, in words.
 	Reason string
 }
 
 func (e *SyntaxError) Error() string {
+	if e.Offset == 0 {
+		return "malformed CMS: " + e.Reason
+	}
 	return fmt.Sprintf("malformed CMS at octet %d: %s", e.Offset, e.Reason)
 }
 

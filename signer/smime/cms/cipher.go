@@ -3,6 +3,7 @@ package cms
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/des"
 	"encoding/asn1"
 	"fmt"
 
@@ -20,24 +21,85 @@ const (
 	// AES256GCM is AES-256 in GCM mode with a nonce of 12 and a tag of 16
 	// octets, in AuthEnvelopedData (RFC 5083, RFC 5084).
 	AES256GCM
+	// AES128CBC is AES256CBC with a key of 128 bits.
+	AES128CBC
+	// AES128GCM is AES256GCM with a key of 128 bits.
+	AES128GCM
+	// AES192CBC is AES256CBC with a key of 192 bits. It is read only.
+	AES192CBC
+	// AES192GCM is AES256GCM with a key of 192 bits. It is read only.
+	AES192GCM
+	// TripleDESCBC is Triple DES with three keys in CBC mode (RFC 3370, Section
+	// 5.1), of use for old mail alone. It is read only.
+	TripleDESCBC
 )
 
-// String returns the cipher's name, "aes256-cbc" or "aes256-gcm".
+// suite is what a Cipher stands for. Sizes are in octets.
+type suite struct {
+	name      string
+	oid       asn1.ObjectIdentifier
+	key       int
+	gcm       bool
+	tripleDES bool
+	written   bool
+}
+
+// suites has a row for each Cipher.
+var suites = [...]suite{
+	AES256CBC:    {name: "aes256-cbc", oid: oidAES256CBC, key: 32, written: true},
+	AES256GCM:    {name: "aes256-gcm", oid: oidAES256GCM, key: 32, gcm: true, written: true},
+	AES128CBC:    {name: "aes128-cbc", oid: oidAES128CBC, key: 16, written: true},
+	AES128GCM:    {name: "aes128-gcm", oid: oidAES128GCM, key: 16, gcm: true, written: true},
+	AES192CBC:    {name: "aes192-cbc", oid: oidAES192CBC, key: 24},
+	AES192GCM:    {name: "aes192-gcm", oid: oidAES192GCM, key: 24, gcm: true},
+	TripleDESCBC: {name: "des-ede3-cbc", oid: oidTripleDESCBC, key: 24, tripleDES: true},
+}
+
+func (c Cipher) known() bool { return c >= 0 && int(c) < len(suites) }
+
+// String returns the cipher's name, "aes256-cbc" for example.
 func (c Cipher) String() string {
-	switch c {
-	case AES256CBC:
-		return "aes256-cbc"
-	case AES256GCM:
-		return "aes256-gcm"
+	if c.known() {
+		return suites[c].name
 	}
 	return fmt.Sprintf("cipher %d", int(c))
 }
 
-const keySize = 32 // octets of an AES-256 key
+// ParseCipher returns the cipher of that name, one that can be written.
+func ParseCipher(name string) (Cipher, error) {
+	for c, s := range suites {
+		if s.name == name && s.written {
+			return Cipher(c), nil
+		}
+	}
+	return 0, fmt.Errorf("unknown cipher %q; there are aes128-cbc, aes256-cbc, aes128-gcm and aes256-gcm", name)
+}
+
+// Authenticates reports whether the cipher shows that content was changed.
+func (c Cipher) Authenticates() bool { return c.known() && suites[c].gcm }
 
 // chunkSize is how much content is encrypted at a time, a multiple of the
 // block size.
 const chunkSize = 32 << 10
+
+// block returns the block cipher under that key, which has the right length.
+func (s suite) block(key []byte) (cipher.Block, error) {
+	if s.tripleDES {
+		return des.NewTripleDESCipher(key)
+	}
+	return aes.NewCipher(key)
+}
+
+// ivSize is the length of the initialization vector or nonce.
+func (s suite) ivSize() int {
+	switch {
+	case s.gcm:
+		return nonceSize
+	case s.tripleDES:
+		return des.BlockSize
+	}
+	return aes.BlockSize
+}
 
 // contentCipher encrypts one content in order.
 type contentCipher interface {
@@ -55,23 +117,17 @@ type contentCipher interface {
 
 // newContentCipher returns the cipher under that key, ready for one content,
 // and its AlgorithmIdentifier. iv has ivSize octets.
-func (c Cipher) newContentCipher(key, iv []byte) (contentCipher, []byte, error) {
-	block, err := aes.NewCipher(key)
+func (s suite) newContentCipher(key, iv []byte) (contentCipher, []byte, error) {
+	block, err := s.block(key)
 	if err != nil {
 		return nil, nil, err
 	}
 	var body contentCipher
-	var oid asn1.ObjectIdentifier
 	var parameters func(b *cryptobyte.Builder)
-	switch c {
-	case AES256CBC:
-		body, oid = &cbc{mode: cipher.NewCBCEncrypter(block, iv)}, oidAES256CBC
-		parameters = func(b *cryptobyte.Builder) { b.AddASN1OctetString(iv) }
-	case AES256GCM:
+	if s.gcm {
 		if body, err = newGCM(block, iv); err != nil {
 			return nil, nil, err
 		}
-		oid = oidAES256GCM
 		// GCMParameters (RFC 5084, Section 3.2). The tag's length has to be
 		// stated, because its default is 12.
 		parameters = func(b *cryptobyte.Builder) {
@@ -80,23 +136,14 @@ func (c Cipher) newContentCipher(key, iv []byte) (contentCipher, []byte, error) 
 				b.AddASN1Int64(tagSize)
 			})
 		}
+	} else {
+		body = &cbc{mode: cipher.NewCBCEncrypter(block, iv)}
+		parameters = func(b *cryptobyte.Builder) { b.AddASN1OctetString(iv) }
 	}
 	algorithm, err := build("content-encryption algorithm", func(b *cryptobyte.Builder) {
-		addAlgorithm(b, oid, parameters)
+		addAlgorithm(b, s.oid, parameters)
 	})
 	return body, algorithm, err
-}
-
-// ivSize is the length of the initialization vector or nonce, or 0 for a
-// cipher that is not known.
-func (c Cipher) ivSize() int {
-	switch c {
-	case AES256CBC:
-		return aes.BlockSize
-	case AES256GCM:
-		return nonceSize
-	}
-	return 0
 }
 
 // cbc is CBC mode with the padding of RFC 5652, Section 6.3.

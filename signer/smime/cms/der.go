@@ -12,6 +12,8 @@ import (
 // Tags of the implicitly and explicitly tagged fields.
 const (
 	tagExplicit0 = casn1.Tag(0xa0) // [0], constructed
+	tagExplicit1 = casn1.Tag(0xa1) // [1], constructed
+	tagExplicit2 = casn1.Tag(0xa2) // [2], constructed
 	tagImplicit0 = casn1.Tag(0x80) // [0], primitive
 )
 

@@ -18,6 +18,33 @@ import (
 // octets (NIST SP 800-38D, Section 5.2.1.1). It holds for CBC too.
 const maxContent = 1<<36 - 32
 
+// EncryptOptions say how to encrypt. The zero value is what every S/MIME program
+// can decrypt.
+type EncryptOptions struct {
+	Cipher Cipher
+	// KeyTransport is what RSA keys are used with.
+	KeyTransport KeyTransport
+	// RecipientID is how the recipients are named.
+	RecipientID RecipientID
+	// UserKeyingMaterial goes into the derivation of keys for keys that agree on
+	// one (RFC 5652, Section 6.2.2). Nothing needs it; nil leaves it out.
+	UserKeyingMaterial []byte
+}
+
+func (o EncryptOptions) check() error {
+	switch {
+	case !o.Cipher.known():
+		return fmt.Errorf("%v is not known", o.Cipher)
+	case !suites[o.Cipher].written:
+		return fmt.Errorf("%v is for reading old mail only", o.Cipher)
+	case !o.KeyTransport.known():
+		return fmt.Errorf("%v is not known", o.KeyTransport)
+	case o.RecipientID != IssuerAndSerial && o.RecipientID != SubjectKeyID:
+		return fmt.Errorf("%v is not known", o.RecipientID)
+	}
+	return nil
+}
+
 // NewEncrypter returns a writer that encrypts content of the given size, in
 // octets, to the owners of the certificates. It writes a ContentInfo that holds
 // EnvelopedData, or AuthEnvelopedData if the cipher authenticates. A certificate
@@ -26,36 +53,37 @@ const maxContent = 1<<36 - 32
 // All that can go wrong with certificates goes wrong here, before anything is
 // written. Exactly size octets have to be written before Close, which ends the
 // structure and leaves w open.
-func NewEncrypter(w io.Writer, to []*x509.Certificate, c Cipher, size int64) (io.WriteCloser, error) {
-	if c.ivSize() == 0 {
-		return nil, fmt.Errorf("encrypt: %v is not known", c)
+func NewEncrypter(w io.Writer, to []*x509.Certificate, o EncryptOptions, size int64) (io.WriteCloser, error) {
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("encrypt: %w", err)
 	}
 	if size < 0 || size > maxContent {
 		return nil, fmt.Errorf("encrypt: a content of %d bytes is too long for one message", size)
 	}
-	secret := make([]byte, keySize+c.ivSize())
+	suite := suites[o.Cipher]
+	secret := make([]byte, suite.key+suite.ivSize())
 	rand.Read(secret) // never fails
-	key, iv := secret[:keySize], secret[keySize:]
-	body, algorithm, err := c.newContentCipher(key, iv)
+	key, iv := secret[:suite.key], secret[suite.key:]
+	body, algorithm, err := suite.newContentCipher(key, iv)
 	if err != nil {
 		return nil, fmt.Errorf("encrypt: %w", err)
 	}
-	recipients, err := recipientInfos(to, key)
+	recipients, version, err := recipientInfos(to, key, o)
 	if err != nil {
 		return nil, err
 	}
-	head, err := envelopeHead(c, recipients, algorithm, body.size(size))
+	head, err := envelopeHead(suite.gcm, version, recipients, algorithm, body.size(size))
 	if err != nil {
 		return nil, fmt.Errorf("encrypt: %w", err)
 	}
 	return &encrypter{w: w, body: body, head: head, left: size, buf: make([]byte, 0, min(size, chunkSize)+aes.BlockSize)}, nil
 }
 
-// recipientInfos returns the RecipientInfos (RFC 5652, Section 6.1), a SET OF
-// in DER's order.
-func recipientInfos(to []*x509.Certificate, key []byte) ([]byte, error) {
+// recipientInfos returns the RecipientInfos, a SET OF in DER's order, and the
+// version of the EnvelopedData that holds them (RFC 5652, Section 6.1).
+func recipientInfos(to []*x509.Certificate, key []byte, o EncryptOptions) (set []byte, version byte, err error) {
 	if len(to) == 0 {
-		return nil, errors.New("encrypt: no recipient")
+		return nil, 0, errors.New("encrypt: no recipient")
 	}
 	seen := make(map[string]bool, len(to))
 	var infos [][]byte
@@ -64,25 +92,27 @@ func recipientInfos(to []*x509.Certificate, key []byte) ([]byte, error) {
 			continue
 		}
 		seen[string(cert.Raw)] = true
-		info, err := recipientInfo(cert, key)
+		info, version0, err := recipientInfo(cert, key, o)
 		if err != nil {
-			return nil, fmt.Errorf("encrypt to certificate %x of %q: %w", cert.SerialNumber, cert.Subject, err)
+			return nil, 0, fmt.Errorf("encrypt to certificate %x of %q: %w", cert.SerialNumber, cert.Subject, err)
+		}
+		if !version0 {
+			version = 2
 		}
 		infos = append(infos, info)
 	}
 	slices.SortFunc(infos, bytes.Compare)
-	set := slices.Concat(infos...)
-	return open(casn1.SET, set, 0), nil
+	return open(casn1.SET, slices.Concat(infos...), 0), version, nil
 }
 
 // envelopeHead returns all that stands before the ciphertext. EnvelopedData
 // (RFC 5652, Section 6.1) and AuthEnvelopedData (RFC 5083, Section 2.1) are the
-// same but for the MAC at the end; both are version 0 as long as every recipient
-// is named by issuer and serial number.
-func envelopeHead(c Cipher, recipients, algorithm []byte, ciphertext int64) ([]byte, error) {
+// same but for the MAC at the end, and for the version, which is always 0 in the
+// latter.
+func envelopeHead(authenticated bool, version byte, recipients, algorithm []byte, ciphertext int64) ([]byte, error) {
 	oid, tail := oidEnvelopedData, int64(0)
-	if c == AES256GCM {
-		oid, tail = oidAuthEnvelopedData, int64(len(macField(make([]byte, tagSize))))
+	if authenticated {
+		oid, tail, version = oidAuthEnvelopedData, int64(len(macField(make([]byte, tagSize)))), 0
 	}
 	contentType, err := build("content type", func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oidData) })
 	if err != nil {
@@ -92,12 +122,10 @@ func envelopeHead(c Cipher, recipients, algorithm []byte, ciphertext int64) ([]b
 	if err != nil {
 		return nil, err
 	}
-	version := []byte{byte(casn1.INTEGER), 1, 0}
-
 	content := slices.Concat(contentType, algorithm, open(tagImplicit0, nil, ciphertext))
 	content = open(casn1.SEQUENCE, content, ciphertext)
 	rest := ciphertext + tail
-	envelope := open(casn1.SEQUENCE, slices.Concat(version, recipients, content), rest)
+	envelope := open(casn1.SEQUENCE, slices.Concat([]byte{TagInteger, 1, version}, recipients, content), rest)
 	return open(casn1.SEQUENCE, slices.Concat(outerType, open(tagExplicit0, envelope, rest)), rest), nil
 }
 

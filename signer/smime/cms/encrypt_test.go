@@ -80,12 +80,12 @@ func pemText(kind string, der []byte) string {
 func TestEncrypter(t *testing.T) {
 	cert, key := newRecipient(t)
 	decrypt := decrypter(t, cert, key)
-	for _, c := range []Cipher{AES256CBC, AES256GCM} {
+	for _, c := range []Cipher{AES256CBC, AES256GCM, AES128CBC, AES128GCM} {
 		for i, size := range []int{0, 1, 15, 16, 17, 100, 127, 128, 255, 256, chunkSize - 1, chunkSize, chunkSize + 1, 3*chunkSize + 5, 1 << 20} {
 			want := make([]byte, size)
 			rand.Read(want)
 			var out bytes.Buffer
-			w, err := NewEncrypter(&out, []*x509.Certificate{cert}, c, int64(size))
+			w, err := NewEncrypter(&out, []*x509.Certificate{cert}, EncryptOptions{Cipher: c}, int64(size))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +121,7 @@ func TestEncrypterMisuse(t *testing.T) {
 		{4, "tri", "1 bytes shorter"},
 		{0, "", ""},
 	} {
-		w, err := NewEncrypter(io.Discard, to, AES256GCM, tc.size)
+		w, err := NewEncrypter(io.Discard, to, EncryptOptions{Cipher: AES256GCM}, tc.size)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,14 +140,16 @@ func TestEncrypterMisuse(t *testing.T) {
 		}
 	}
 	for name, size := range map[string]int64{"negative": -1, "more than GCM can do": maxContent + 1} {
-		if _, err := NewEncrypter(io.Discard, to, AES256GCM, size); err == nil {
+		if _, err := NewEncrypter(io.Discard, to, EncryptOptions{Cipher: AES256GCM}, size); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := NewEncrypter(io.Discard, to, Cipher(9), 1); err == nil {
-		t.Error("no error for an unknown cipher")
+	for _, o := range []EncryptOptions{{Cipher: 9}, {Cipher: -1}, {Cipher: TripleDESCBC}, {Cipher: AES192CBC}, {KeyTransport: 9}, {KeyTransport: -1}, {RecipientID: 2}} {
+		if _, err := NewEncrypter(io.Discard, to, o, 1); err == nil {
+			t.Errorf("no error for %+v", o)
+		}
 	}
-	if _, err := NewEncrypter(io.Discard, nil, AES256GCM, 1); err == nil {
+	if _, err := NewEncrypter(io.Discard, nil, EncryptOptions{}, 1); err == nil {
 		t.Error("no error for no recipient")
 	}
 }
@@ -155,14 +157,14 @@ func TestEncrypterMisuse(t *testing.T) {
 // TestUnsupportedKey has keys that can't be encrypted to, or are not even known.
 func TestUnsupportedKey(t *testing.T) {
 	for algorithm, want := range map[x509.PublicKeyAlgorithm]string{
-		x509.ECDSA:                     "ECDH",
+		x509.ECDSA:                     "curve",
 		x509.Ed25519:                   "only sign",
 		x509.DSA:                       "only sign",
 		x509.UnknownPublicKeyAlgorithm: "not known",
 		x509.RSA:                       "not known", // without a key
 	} {
 		cert := &x509.Certificate{PublicKeyAlgorithm: algorithm, SerialNumber: big.NewInt(1)}
-		_, err := NewEncrypter(io.Discard, []*x509.Certificate{cert}, AES256CBC, 0)
+		_, err := NewEncrypter(io.Discard, []*x509.Certificate{cert}, EncryptOptions{}, 0)
 		var unsupported *UnsupportedKeyError
 		if !errors.As(err, &unsupported) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: got %v, want an UnsupportedKeyError with %q", algorithm, err, want)

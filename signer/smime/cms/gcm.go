@@ -16,7 +16,7 @@ const (
 // gcm is Galois/Counter Mode over content of any length. The standard
 // library's AEAD wants the whole content at once, so counter mode runs as a
 // stream of its own and the authentication is folded together chunk by chunk.
-// There is no additional authenticated data: AuthEnvelopedData without
+// We write no additional authenticated data: AuthEnvelopedData without
 // authenticated attributes has none (RFC 5083, Section 2.2).
 type gcm struct {
 	ctr    cipher.Stream
@@ -60,10 +60,25 @@ func (g *gcm) last(chunk []byte) []byte {
 	return chunk
 }
 
-func (g *gcm) mac() []byte {
-	lengths := element{lo: uint64(g.length) * 8}
+func (g *gcm) mac() []byte { return g.macWith(nil) }
+
+// macWith is mac with additional authenticated data. The data come before the
+// content in GHASH, but after it in the message: their part of the polynomial is
+// computed by itself and raised by the blocks of the content.
+func (g *gcm) macWith(data []byte) []byte {
+	ahead := g.hash
+	ahead.sum = element{}
+	for rest := data; len(rest) > 0; {
+		n := min(len(rest), chunkSize)
+		ahead.fold(rest[:n])
+		rest = rest[n:]
+	}
+	if blocks := int((g.length + aes.BlockSize - 1) / aes.BlockSize); blocks > 0 {
+		ahead.sum = ahead.sum.mul(g.hash.h.power(blocks))
+	}
+	lengths := element{hi: uint64(len(data)) * 8, lo: uint64(g.length) * 8}
 	tag := make([]byte, tagSize)
-	g.hash.sum.add(lengths.mul(g.hash.h)).add(g.hash.mask).store(tag)
+	ahead.sum.add(g.hash.sum).add(lengths.mul(g.hash.h)).add(g.hash.mask).store(tag)
 	return tag
 }
 

@@ -26,9 +26,9 @@ func TestGCMEqualsStandardLibrary(t *testing.T) {
 		lengths = append(lengths, lengthOf.IntN(4*chunkSize))
 	}
 	for _, n := range lengths {
-		secret := make([]byte, keySize+nonceSize+n)
+		secret := make([]byte, 32+nonceSize+n)
 		rnd.Read(secret)
-		key, nonce, plain := secret[:keySize], secret[keySize:keySize+nonceSize], secret[keySize+nonceSize:]
+		key, nonce, plain := secret[:32], secret[32:32+nonceSize], secret[32+nonceSize:]
 
 		block, err := aes.NewCipher(key)
 		if err != nil {
@@ -64,7 +64,7 @@ func TestGCMVector(t *testing.T) {
 // gcmChunked encrypts plain as encrypter does and returns ciphertext and tag.
 func gcmChunked(t testing.TB, key, nonce, plain []byte) []byte {
 	t.Helper()
-	body, _, err := AES256GCM.newContentCipher(key, nonce)
+	body, _, err := suites[AES256GCM].newContentCipher(key, nonce)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestPower(t *testing.T) {
 func BenchmarkContent(b *testing.B) {
 	for _, c := range []Cipher{AES256CBC, AES256GCM} {
 		b.Run(c.String(), func(b *testing.B) {
-			body, _, err := c.newContentCipher(make([]byte, keySize), make([]byte, c.ivSize()))
+			body, _, err := suites[c].newContentCipher(make([]byte, 32), make([]byte, suites[c].ivSize()))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -105,7 +105,7 @@ func BenchmarkContent(b *testing.B) {
 		})
 	}
 	b.Run("crypto/cipher GCM", func(b *testing.B) {
-		block, err := aes.NewCipher(make([]byte, keySize))
+		block, err := aes.NewCipher(make([]byte, 32))
 		if err != nil {
 			b.Fatal(err)
 		}

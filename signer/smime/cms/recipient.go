@@ -1,6 +1,8 @@
 package cms
 
 import (
+	"crypto/ecdh"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -10,17 +12,55 @@ import (
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
+// RecipientID is how a recipient's certificate is named. Its zero value is
+// IssuerAndSerial, which every S/MIME program understands.
+type RecipientID int
+
+const (
+	// IssuerAndSerial is issuer and serial number (RFC 5652, Section 10.2.4).
+	IssuerAndSerial RecipientID = iota
+	// SubjectKeyID is the subject key identifier. A certificate that has none is
+	// named by issuer and serial number.
+	SubjectKeyID
+)
+
+// String returns "issuer-serial" or "ski".
+func (i RecipientID) String() string {
+	switch i {
+	case IssuerAndSerial:
+		return "issuer-serial"
+	case SubjectKeyID:
+		return "ski"
+	}
+	return fmt.Sprintf("recipient identifier %d", int(i))
+}
+
+// ParseRecipientID returns the RecipientID of that name.
+func ParseRecipientID(name string) (RecipientID, error) {
+	for i := IssuerAndSerial; i <= SubjectKeyID; i++ {
+		if i.String() == name {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown recipient identifier %q; there are issuer-serial and ski", name)
+}
+
+// byKeyID reports whether the certificate is named by its key identifier.
+func (i RecipientID) byKeyID(cert *x509.Certificate) bool {
+	return i == SubjectKeyID && len(cert.SubjectKeyId) > 0
+}
+
 // UnsupportedKeyError says that nothing can be encrypted to a certificate,
 // because its key is of a kind that needs an algorithm we do not have.
 type UnsupportedKeyError struct {
-	// Key is the kind of key, "ECDSA" for example.
+	// Key is the kind of key, "Ed25519" for example.
 	Key string
 	// Needs is the algorithm that such a key needs.
 	Needs string
 }
 
 func (e *UnsupportedKeyError) Error() string {
-	return fmt.Sprintf("the %s key needs %s, which is not supported; use a certificate with an RSA key", e.Key, e.Needs)
+	return fmt.Sprintf("the %s key needs %s, which is not supported; use a certificate with an RSA, P-256 or X25519 key", e.Key, e.Needs)
 }
 
 // CheckRecipientKey tells whether content can be encrypted to the
@@ -33,37 +73,81 @@ func CheckRecipientKey(cert *x509.Certificate) error {
 			return nil
 		}
 	case x509.ECDSA:
-		return &UnsupportedKeyError{"ECDSA", "ECDH key agreement (RFC 5753)"}
+		if _, ok := agreementKey(cert); !ok {
+			return &UnsupportedKeyError{"EC", "a curve that is not one of P-256, P-384 and P-521"}
+		}
+		return nil
 	case x509.Ed25519:
 		return &UnsupportedKeyError{"Ed25519", "a key that can encrypt (it can only sign)"}
 	case x509.DSA:
 		return &UnsupportedKeyError{"DSA", "a key that can encrypt (it can only sign)"}
 	}
+	if _, ok := agreementKey(cert); ok {
+		return nil
+	}
 	return &UnsupportedKeyError{"unknown", "an algorithm that is not known"}
 }
 
-// recipientInfo returns the RecipientInfo (RFC 5652, Section 6.2) that brings
-// the content-encryption key to the certificate's owner.
-func recipientInfo(cert *x509.Certificate, key []byte) ([]byte, error) {
-	if err := CheckRecipientKey(cert); err != nil {
-		return nil, err
+// agreementKey returns the certificate's key if it can agree on a key: that of
+// an elliptic curve of NIST, or X25519, which crypto/x509 knows as a key without
+// an algorithm.
+func agreementKey(cert *x509.Certificate) (*ecdh.PublicKey, bool) {
+	switch pub := cert.PublicKey.(type) {
+	case *ecdsa.PublicKey:
+		if pub.Curve == nil {
+			return nil, false
+		}
+		key, err := pub.ECDH()
+		return key, err == nil
+	case *ecdh.PublicKey:
+		return pub, true
 	}
-	return keyTransRSA(cert, cert.PublicKey.(*rsa.PublicKey), key)
+	return nil, false
 }
 
-// keyTransRSA returns a KeyTransRecipientInfo (RFC 5652, Section 6.2.1) with
-// PKCS #1 v1.5 (RFC 3370, Section 4.2.1). The recipient is named by issuer and
-// serial number, so the version is 0.
-func keyTransRSA(cert *x509.Certificate, pub *rsa.PublicKey, key []byte) ([]byte, error) {
-	encrypted, err := rsa.EncryptPKCS1v15(rand.Reader, pub, key)
+// recipientInfo returns the RecipientInfo (RFC 5652, Section 6.2) that brings
+// the content-encryption key to the certificate's owner, and whether its version
+// is 0.
+func recipientInfo(cert *x509.Certificate, key []byte, o EncryptOptions) (der []byte, version0 bool, err error) {
+	if err := CheckRecipientKey(cert); err != nil {
+		return nil, false, err
+	}
+	if pub, ok := agreementKey(cert); ok {
+		der, err = keyAgreeRecipient(cert, pub, key, o)
+		return der, false, err
+	}
+	der, err = keyTransRecipient(cert, cert.PublicKey.(*rsa.PublicKey), key, o)
+	return der, !o.RecipientID.byKeyID(cert), err
+}
+
+// keyTransRecipient returns a KeyTransRecipientInfo (RFC 5652, Section 6.2.1),
+// whose version says how the recipient is named.
+func keyTransRecipient(cert *x509.Certificate, pub *rsa.PublicKey, key []byte, o EncryptOptions) ([]byte, error) {
+	hash := transports[o.KeyTransport].hash
+	var encrypted []byte
+	var err error
+	if o.KeyTransport == RSA15 {
+		encrypted, err = rsa.EncryptPKCS1v15(rand.Reader, pub, key)
+	} else {
+		encrypted, err = rsa.EncryptOAEP(hash.New(), rand.Reader, pub, key, nil)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return build("recipient", func(b *cryptobyte.Builder) {
 		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddASN1Int64(0)
-			addIssuerAndSerialNumber(b, cert)
-			addAlgorithm(b, oidRSAEncryption, func(b *cryptobyte.Builder) { b.AddASN1NULL() })
+			if o.RecipientID.byKeyID(cert) {
+				b.AddASN1Int64(2)
+				b.AddASN1(tagImplicit0, func(b *cryptobyte.Builder) { b.AddBytes(cert.SubjectKeyId) })
+			} else {
+				b.AddASN1Int64(0)
+				addIssuerAndSerialNumber(b, cert)
+			}
+			if o.KeyTransport == RSA15 {
+				addAlgorithm(b, oidRSAEncryption, func(b *cryptobyte.Builder) { b.AddASN1NULL() })
+			} else {
+				addOAEP(b, hash)
+			}
 			b.AddASN1OctetString(encrypted)
 		})
 	})
