@@ -19,7 +19,15 @@ import (
 // trusting are options with which our test certificates are good.
 func trusting(address string) VerifyOptions {
 	chain := pki().intermediate.chain
-	return VerifyOptions{Address: address, Trust: &trust.Validator{Anchors: trust.NewAnchors(chain[len(chain)-1])}}
+	return VerifyOptions{Address: address, Trust: &trust.Validator{Anchors: pool(chain[len(chain)-1])}}
+}
+
+func pool(certs ...*x509.Certificate) *trust.Pool {
+	p, err := trust.NewPool(certs...)
+	if err != nil {
+		panic(err)
+	}
+	return p
 }
 
 // checkDetached verifies a detached signature in DER.
@@ -224,7 +232,7 @@ func TestVerifyCertificateElsewhere(t *testing.T) {
 		t.Errorf("known certificate: %+v", v)
 	}
 	// An anchor may be the signer's certificate itself.
-	anchored := VerifyOptions{Trust: &trust.Validator{Anchors: trust.NewAnchors(id.cert())}}
+	anchored := VerifyOptions{Trust: &trust.Validator{Anchors: pool(id.cert())}}
 	if v := checkDetached(t, content, der, anchored)[0]; v.Integrity.Verdict != signer.Pass {
 		t.Errorf("anchored certificate: %+v", v)
 	}

@@ -1,6 +1,7 @@
 package smime
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/dsa"
 	"crypto/ecdsa"
@@ -8,9 +9,12 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -160,13 +164,18 @@ func readKey(der []byte) (*publicKey, error) {
 		return nil, errors.New("the certificate's key is malformed")
 	}
 	a, ok := cms.ReadAlgorithm(algorithm)
-	if ok && a.ID.String() == oidPSS { // which crypto/x509 does not know
+	if !ok {
+		return nil, errors.New("the certificate's key is malformed")
+	}
+	// Two kinds of RSA keys that crypto/x509 does not know: those for RSASSA-PSS
+	// alone, and those under the name of X.509 itself.
+	if id := a.ID.String(); id == oidPSS || id == "2.5.8.1.1" {
 		key, err := x509.ParsePKCS1PublicKey(bits)
 		if err != nil {
 			return nil, errors.New("the certificate's RSA key is malformed")
 		}
-		k := &publicKey{key: key, onlyPSS: true}
-		if a.Parameters != nil {
+		k := &publicKey{key: key, onlyPSS: id == oidPSS}
+		if k.onlyPSS && a.Parameters != nil {
 			k.restricted = pssScheme(a.Parameters)
 		}
 		return k, nil
@@ -224,8 +233,9 @@ func (k *publicKey) fits(s scheme, hash crypto.Hash, attributes bool) signer.Fin
 	switch key := k.key.(type) {
 	case *rsa.PublicKey:
 		ok = s.method == rsaPSS || s.method == rsaPKCS1 && !k.onlyPSS
-		if bits := key.N.BitLen(); bits < 1024 || bits > maxRSA {
-			return say(signer.Policy, fmt.Sprintf("signatures of an RSA key of %d bits are not checked", bits))
+		bits := key.N.BitLen()
+		if bits > maxRSA || bits < weakestRSA && s.method == rsaPSS {
+			return say(signer.Neutral, fmt.Sprintf("signatures of an RSA key of %d bits are not checked", bits))
 		}
 	case *ecdsa.PublicKey:
 		ok = s.method == ecdsaDSS
@@ -259,6 +269,9 @@ func (k *publicKey) verify(s scheme, hash crypto.Hash, digest, whole, signature 
 		if s.method == rsaPSS {
 			return rsa.VerifyPSS(key, hash, digest, signature, &rsa.PSSOptions{SaltLength: s.salt, Hash: hash}) == nil
 		}
+		if key.N.BitLen() < weakestRSA {
+			return verifyShortRSA(key, hash, digest, signature)
+		}
 		return rsa.VerifyPKCS1v15(key, hash, digest, signature) == nil
 	case *ecdsa.PublicKey:
 		return ecdsa.VerifyASN1(key, digest, signature)
@@ -273,6 +286,41 @@ func (k *publicKey) verify(s scheme, hash crypto.Hash, digest, whole, signature 
 		return dsa.Verify(key, digest[:min(len(digest), (key.Q.BitLen()+7)/8)], &r, &t)
 	}
 	return false
+}
+
+// weakestRSA is the shortest key that crypto/rsa takes, in bits.
+const weakestRSA = 1024
+
+// verifyShortRSA is RSASSA-PKCS1-v1_5 (RFC 8017, Section 8.2.2) for keys that
+// crypto/rsa refuses. They never count, but old mail has them, and only a right
+// signature is one that a rule stands against.
+func verifyShortRSA(key *rsa.PublicKey, hash crypto.Hash, digest, signature []byte) bool {
+	size := (key.N.BitLen() + 7) / 8
+	s := new(big.Int).SetBytes(signature)
+	if len(signature) != size || s.Cmp(key.N) >= 0 || key.N.Bit(0) == 0 {
+		return false
+	}
+	id := map[crypto.Hash]asn1.ObjectIdentifier{
+		crypto.MD5:  {1, 2, 840, 113549, 2, 5},
+		crypto.SHA1: {1, 3, 14, 3, 2, 26},
+	}[hash]
+	if d, err := digestOf(hash); err == nil {
+		id = d.oid
+	}
+	if id == nil {
+		return false
+	}
+	info, err := asn1.Marshal(struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Digest    []byte
+	}{pkix.AlgorithmIdentifier{Algorithm: id, Parameters: asn1.NullRawValue}, digest})
+	padding := size - len(info) - 3
+	if err != nil || padding < 8 {
+		return false
+	}
+	want := slices.Concat([]byte{0, 1}, bytes.Repeat([]byte{0xff}, padding), []byte{0}, info)
+	got := s.Exp(s, big.NewInt(int64(key.E)), key.N).FillBytes(make([]byte, size))
+	return bytes.Equal(got, want)
 }
 
 // rule says which rule of ours stands against the key or the scheme, or "".

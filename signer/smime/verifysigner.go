@@ -8,6 +8,7 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,38 +44,47 @@ type candidate struct {
 	*cms.Certificate
 	x509 *x509.Certificate // nil if it breaks the rules of X.509
 	err  error             // why it does
-	own  bool              // it came with the message
 }
 
-// readCertificates collects the certificates of the message and of the options,
-// each once.
+// readCertificates reads the certificates of the message, each once. One that is
+// malformed is none.
 func (v *verifier) readCertificates() {
 	seen := map[string]bool{}
-	add := func(der []byte, parsed *x509.Certificate, own bool) {
-		if seen[string(der)] {
-			return
+	for _, der := range v.data.Certificates {
+		outline, err := cms.ReadCertificate(der)
+		if err != nil || seen[string(der)] {
+			continue
 		}
 		seen[string(der)] = true
-		outline, err := cms.ReadCertificate(der)
-		if err != nil {
-			return
-		}
-		c := candidate{Certificate: outline, x509: parsed, own: own}
-		if parsed == nil {
-			c.x509, c.err = trust.ParseCertificate(der)
-		}
+		c := candidate{Certificate: outline}
+		c.x509, c.err = trust.ParseCertificate(der)
 		v.certificates = append(v.certificates, c)
 	}
-	for _, der := range v.data.Certificates {
-		add(der, nil, true)
+}
+
+// candidates are the certificates that the signer may mean: of the message, or
+// if there are none, of those that are known.
+func (v *verifier) candidates(s *cms.SignerInfo) []candidate {
+	var found []candidate
+	for _, c := range v.certificates {
+		if s.Identifies(c.Certificate) {
+			found = append(found, c)
+		}
+	}
+	if len(found) > 0 {
+		return found[:min(len(found), maxCandidates)]
 	}
 	known := v.o.Certificates
 	if v.o.Trust != nil {
-		known = append(known[:len(known):len(known)], v.o.Trust.Anchors.Certificates()...)
+		known = slices.Concat(known, v.o.Trust.Anchors.Certificates())
 	}
 	for _, cert := range known {
-		add(cert.Raw, cert, false)
+		outline, err := cms.ReadCertificate(cert.Raw)
+		if err == nil && s.Identifies(outline) {
+			found = append(found, candidate{Certificate: outline, x509: cert})
+		}
 	}
+	return found[:min(len(found), maxCandidates)]
 }
 
 // signer judges one signer.
@@ -91,14 +101,7 @@ func (v *verifier) signer(s *cms.SignerInfo) signer.Verification {
 	// More than one certificate may fit. The first one with which everything is
 	// good is taken, else the first with which the signature is.
 	var best *signer.Verification
-	tried := 0
-	for _, c := range v.certificates {
-		if !s.Identifies(c.Certificate) {
-			continue
-		}
-		if tried++; tried > maxCandidates {
-			break
-		}
+	for _, c := range v.candidates(s) {
 		with := out
 		with.Integrity = v.integrity(s, attributes, hash, structure, c.Certificate, &with)
 		v.certificate(c, &with)
@@ -244,7 +247,7 @@ func (v *verifier) certificate(c candidate, out *signer.Verification) {
 func (v *verifier) intermediates(leaf candidate) []*x509.Certificate {
 	var others []*x509.Certificate
 	for _, c := range v.certificates {
-		if c.own && c.x509 != nil && c.Certificate != leaf.Certificate {
+		if c.x509 != nil && c.Certificate != leaf.Certificate {
 			others = append(others, c.x509)
 		}
 	}
