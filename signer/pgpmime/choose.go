@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
@@ -111,6 +112,11 @@ func (c *Certificate) choose(now time.Time) (candidate, error) {
 	return c.chooseFrom(now, "encrypt", func(candidate) bool { return true }, encrypts)
 }
 
+// chooseAll returns all (sub)keys that may be encrypted to, the newest first.
+func (c *Certificate) chooseAll(now time.Time) ([]candidate, error) {
+	return c.suitable(now, "encrypt", func(candidate) bool { return true }, encrypts)
+}
+
 func signs(c candidate) bool {
 	return c.public.PubKeyAlgo.CanSign() && c.binding.FlagsValid && c.binding.FlagSign
 }
@@ -120,50 +126,76 @@ func encrypts(c candidate) bool {
 		(c.binding.FlagEncryptCommunications || c.binding.FlagEncryptStorage)
 }
 
-// chooseFrom returns the best of the keys that are ours and may be used for
-// it. If none is fit then the error says what is wrong with the newest.
-func (c *Certificate) chooseFrom(now time.Time, use string, ours, may func(candidate) bool) (best candidate, err error) {
+// chooseFrom returns the best of the suitable keys.
+func (c *Certificate) chooseFrom(now time.Time, use string, ours, may func(candidate) bool) (candidate, error) {
+	found, err := c.suitable(now, use, ours, may)
+	if err != nil {
+		return candidate{}, err
+	}
+	return found[0], nil
+}
+
+// suitable returns the keys that are ours and may be used for it: subkeys, the
+// newest first, or else the primary key. If none is fit then the error says what
+// is wrong with the newest.
+func (c *Certificate) suitable(now time.Time, use string, ours, may func(candidate) bool) (found []candidate, err error) {
 	defer guard(&err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	config := environment{time: now}.config()
 	self, err := checkPrimary(c.entity, now, config)
 	if err != nil {
-		return candidate{}, err
+		return nil, err
 	}
 
 	var reason error
 	var reasonTime time.Time
-	for i := range c.entity.Subkeys {
+	// Like gpg, take the later one of two that are equally old.
+	for i := len(c.entity.Subkeys) - 1; i >= 0; i-- {
 		s := &c.entity.Subkeys[i]
 		binding, err := s.LatestValidBindingSignature(now, config)
 		if err != nil {
 			continue
 		}
-		found := candidate{public: s.PublicKey, private: s.PrivateKey, binding: binding, primary: self}
-		if !ours(found) || !may(found) {
+		one := candidate{public: s.PublicKey, private: s.PrivateKey, binding: binding, primary: self}
+		if !ours(one) || !may(one) {
 			continue
 		}
 		created := s.PublicKey.CreationTime
-		if err := checkSubkey(s, binding, now); err != nil {
-			if reason == nil || !created.Before(reasonTime) {
+		err = checkSubkey(s, binding, now)
+		if err == nil {
+			err = c.checkExperimental(s.PublicKey)
+		}
+		if err != nil {
+			if reason == nil || created.After(reasonTime) {
 				reason, reasonTime = fmt.Errorf("subkey %s: %w", s.PublicKey.KeyIdString(), err), created
 			}
 			continue
 		}
-		// Like gpg, take the later one of two that are equally old.
-		if best.public == nil || !created.Before(best.public.CreationTime) {
-			best = found
-		}
+		found = append(found, one)
 	}
-	if best.public != nil {
-		return best, nil
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		return b.public.CreationTime.Compare(a.public.CreationTime)
+	})
+	if len(found) > 0 {
+		return found, nil
 	}
 	primary := candidate{public: c.entity.PrimaryKey, private: c.entity.PrivateKey, binding: self, primary: self}
 	if ours(primary) && may(primary) {
-		return primary, nil
+		if err := c.checkExperimental(c.entity.PrimaryKey); err != nil {
+			return nil, err
+		}
+		return []candidate{primary}, nil
 	}
-	return candidate{}, cmp.Or(reason, fmt.Errorf("%w: none may %s", ErrNoUsableKey, use))
+	return nil, cmp.Or(reason, fmt.Errorf("%w: none may %s", ErrNoUsableKey, use))
+}
+
+// checkExperimental refuses post-quantum keys unless they are allowed.
+func (c *Certificate) checkExperimental(k *packet.PublicKey) error {
+	if k.IsPQ() && !c.postQuantum {
+		return fmt.Errorf("%w: %s is experimental and not allowed here", ErrNoUsableKey, algorithmName(k))
+	}
+	return nil
 }
 
 // checkPrimary says what is wrong with the primary key, on which all depends,

@@ -21,6 +21,9 @@ type EncryptOptions struct {
 	// Hidden leaves out for whom the message is: neither key ids nor, in the
 	// signature, fingerprints. Recipients then have to try all their keys.
 	Hidden bool
+	// AllKeys encrypts to all the suitable keys of a certificate, not to the
+	// newest only: for people who have different ones on different devices.
+	AllKeys bool
 	// Time is when the message is made, now if zero.
 	Time time.Time
 	// Rand is where random bytes come from, crypto/rand if nil.
@@ -39,14 +42,15 @@ type recipient struct {
 // is signed too (RFC 3156, Section 6.2).
 //
 // The cipher is AES-256. Integrity is protected by version 2 of the encrypted
-// data packet with OCB if every certificate says that it can be read, and by
-// version 1 otherwise. Each certificate's newest valid encryption key is used.
+// data packet if every certificate says that it can be read, and by version 1
+// otherwise. The mode of version 2 is OCB, or GCM if all prefer that. Each
+// certificate's newest valid encryption key is used, or all of them.
 //
 // Encrypt reads e once and needs the same memory whatever its size. If it
 // fails, what has been written to w is worthless.
 func Encrypt(w io.Writer, e *signer.Entity, to []*Certificate, sign *Key, o EncryptOptions) (signer.Header, error) {
 	env := environment{time: o.Time, rand: o.Rand}
-	recipients, err := chooseRecipients(to, env.now())
+	recipients, err := chooseRecipients(to, env.now(), o)
 	if err != nil {
 		return nil, err
 	}
@@ -97,53 +101,83 @@ func Encrypt(w io.Writer, e *signer.Entity, to []*Certificate, sign *Key, o Encr
 }
 
 // Cipher returns the cipher that Encrypt would use, for reports: "aes256", or
-// "aes256-ocb" with version 2 of the encrypted data packet.
+// "aes256-ocb" or "aes256-gcm" with version 2 of the encrypted data packet.
 func Cipher(to []*Certificate, o EncryptOptions) string {
-	recipients, err := chooseRecipients(to, environment{time: o.Time}.now())
-	if err == nil && allReadV2(recipients) {
-		return "aes256-ocb"
+	recipients, err := chooseRecipients(to, environment{time: o.Time}.now(), o)
+	if err != nil {
+		return "aes256"
 	}
-	return "aes256"
+	form := formFor(recipients)
+	return form.name(packet.CipherAES256)
 }
 
-// chooseRecipients chooses a key of each certificate and leaves out those that
+// maxKeysOfOne is how many keys of a certificate are encrypted to.
+const maxKeysOfOne = 16
+
+// chooseRecipients chooses the keys of each certificate and leaves out those that
 // are there already.
-func chooseRecipients(to []*Certificate, now time.Time) ([]recipient, error) {
+func chooseRecipients(to []*Certificate, now time.Time, o EncryptOptions) ([]recipient, error) {
 	if len(to) == 0 {
 		return nil, errors.New("encrypt with OpenPGP: no certificate to encrypt to")
 	}
 	var recipients []recipient
 	seen := map[string]bool{}
 	for _, c := range to {
-		key, err := c.choose(now)
+		keys, err := c.chooseAll(now)
 		if err != nil {
 			return nil, fmt.Errorf("encrypt with OpenPGP certificate of %s: %w", c.name, err)
 		}
-		if id := string(key.public.Fingerprint); !seen[id] {
-			seen[id] = true
-			recipients = append(recipients, recipient{c, key})
+		if !o.AllKeys {
+			keys = keys[:1]
+		}
+		for _, key := range keys[:min(len(keys), maxKeysOfOne)] {
+			if id := string(key.public.Fingerprint); !seen[id] {
+				seen[id] = true
+				recipients = append(recipients, recipient{c, key})
+			}
 		}
 	}
 	return recipients, nil
 }
 
-// allReadV2 reports whether all announce version 2 of the encrypted data packet
-// in their features. RFC 9580, Section 5.2.3.32.
-func allReadV2(recipients []recipient) bool {
+// formFor returns the form of encrypted data that all can read: version 2 if all
+// announce it in their features (RFC 9580, Section 5.2.3.32). OCB is what all of
+// them have; GCM, which is faster, is taken if all would rather have it (Section
+// 5.2.3.15).
+func formFor(recipients []recipient) dataForm {
+	form := dataForm{version: 2, cipher: packet.CipherAES256, mode: packet.AEADModeGCM}
 	for _, r := range recipients {
 		if !r.key.primary.SEIPDv2 {
-			return false
+			return dataForm{version: 1, cipher: packet.CipherAES256}
+		}
+		if !prefersGCM(r.key.primary.PreferredCipherSuites) {
+			form.mode = packet.AEADModeOCB
 		}
 	}
-	return true
+	return form
+}
+
+// prefersGCM reports whether GCM stands before OCB among the modes for AES-256.
+func prefersGCM(suites [][2]uint8) bool {
+	for _, s := range suites {
+		if s[0] == uint8(packet.CipherAES256) && s[1] != uint8(packet.AEADModeEAX) {
+			return s[1] == uint8(packet.AEADModeGCM)
+		}
+	}
+	return false
 }
 
 // intended names the recipients in the signature, so that none of them can send
 // it on as if it had been meant for somebody else. RFC 9580, Section 5.2.3.36.
 func intended(recipients []recipient) []*packet.Recipient {
 	var out []*packet.Recipient
+	var last *packet.PublicKey
 	for _, r := range recipients {
 		primary := r.certificate.entity.PrimaryKey
+		if primary == last { // another key of the same certificate
+			continue
+		}
+		last = primary
 		out = append(out, &packet.Recipient{KeyVersion: primary.Version, Fingerprint: primary.Fingerprint})
 	}
 	return out
@@ -155,19 +189,19 @@ func intended(recipients []recipient) []*packet.Recipient {
 func encryptMessage(w io.Writer, e *signer.Entity, recipients []recipient, s *signature, hidden bool, env environment) (err error) {
 	defer guard(&err)
 	config := env.config()
-	v2 := allReadV2(recipients)
+	form := formFor(recipients)
 	sessionKey := make([]byte, packet.CipherAES256.KeySize())
 	defer clear(sessionKey)
 	if _, err := io.ReadFull(config.Random(), sessionKey); err != nil {
 		return fmt.Errorf("choose a session key: %w", err)
 	}
 	for _, r := range recipients {
-		err := packet.SerializeEncryptedKeyAEADwithHiddenOption(w, r.key.public, packet.CipherAES256, v2, sessionKey, hidden, config)
+		err := packet.SerializeEncryptedKeyAEADwithHiddenOption(w, r.key.public, packet.CipherAES256, form.version == 2, sessionKey, hidden, config)
 		if err != nil {
 			return fmt.Errorf("to %s: %w", r.certificate.name, err)
 		}
 	}
-	plain, err := newSEIPD(w, v2, sessionKey, config)
+	plain, err := newSEIPD(w, form, sessionKey, config)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,8 @@ import (
 // Certificate is the public part of somebody's OpenPGP key: to encrypt to. It
 // is safe for concurrent use.
 type Certificate struct {
-	name string
+	name        string
+	postQuantum bool // such keys are used for writing
 
 	// mu guards entity: the library notes in it which self-signatures it has
 	// verified.
@@ -37,7 +38,21 @@ type Key struct {
 // (sub)keys that has remote's public key. The name stands in errors, and
 // CheckSign compares it with the key's user ids.
 func ParseKey(name string, data []byte, remote crypto.Signer) (*Key, error) {
-	c, err := parse(name, data)
+	return ParseOptions{}.Key(name, data, remote)
+}
+
+// ParseOptions says what keys and certificates are used for; the zero value is
+// that of ParseKey and ParseCertificate.
+type ParseOptions struct {
+	// PostQuantum allows to sign with and encrypt to keys of RFC 9980, such as
+	// ML-DSA-65+Ed25519 and ML-KEM-768+X25519. That is experimental: few
+	// programs can read it. What others have made with them is always read.
+	PostQuantum bool
+}
+
+// Key is ParseKey with these options.
+func (o ParseOptions) Key(name string, data []byte, remote crypto.Signer) (*Key, error) {
+	c, err := o.parse(name, data)
 	if err != nil {
 		return nil, fmt.Errorf("read OpenPGP key of %s: %w", name, err)
 	}
@@ -92,7 +107,12 @@ func checkSecret(e *openpgp.Entity) error {
 // ParseCertificate reads somebody's public key, armored or binary. The name
 // stands in errors, and CheckEncrypt compares it with the user ids.
 func ParseCertificate(name string, data []byte) (*Certificate, error) {
-	c, err := parse(name, data)
+	return ParseOptions{}.Certificate(name, data)
+}
+
+// Certificate is ParseCertificate with these options.
+func (o ParseOptions) Certificate(name string, data []byte) (*Certificate, error) {
+	c, err := o.parse(name, data)
 	if err == nil && hasSecret(c.entity) {
 		err = errors.New("it is a secret key: store what gpg --export writes, and keep the secret key elsewhere")
 	}
@@ -126,7 +146,7 @@ func (c *Certificate) Fingerprint() string {
 }
 
 // parse reads the one entity that data holds, public or secret.
-func parse(name string, data []byte) (c *Certificate, err error) {
+func (o ParseOptions) parse(name string, data []byte) (c *Certificate, err error) {
 	defer guard(&err)
 	binary, err := dearmor(data)
 	if err != nil {
@@ -142,7 +162,7 @@ func parse(name string, data []byte) (c *Certificate, err error) {
 	if n := selfSignatures(entity); n > maxSelfSignatures {
 		return nil, fmt.Errorf("it has %d self-signatures and revocations, and at most %d are read: remove the old ones (gpg --edit-key, clean)", n, maxSelfSignatures)
 	}
-	return &Certificate{name: name, entity: entity}, nil
+	return &Certificate{name: name, postQuantum: o.PostQuantum, entity: entity}, nil
 }
 
 // selfSignatures counts the signatures that may have to be verified.

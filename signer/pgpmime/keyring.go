@@ -17,6 +17,9 @@ const keyringLimit = 4096
 // have not been used for longest. The zero value is ready, and it is safe for
 // concurrent use.
 type Keyring struct {
+	// Options says how keys are read. Not to be changed after the first use.
+	Options ParseOptions
+
 	mu      sync.Mutex
 	entries map[[sha256.Size]byte]*list.Element
 	recent  list.List // of *keyringEntry, the last used first
@@ -30,7 +33,7 @@ type keyringEntry struct {
 // Key is ParseKey, remembered by name and data. A remote signer is not
 // remembered: the key that is returned uses the one given.
 func (r *Keyring) Key(name string, data []byte, remote crypto.Signer) (*Key, error) {
-	c, err := r.parsed("key", name, data, parse)
+	c, err := r.parsed("key", name, data, r.Options.parse)
 	if err == nil {
 		var k *Key
 		if k, err = newKey(c, remote); err == nil {
@@ -42,7 +45,7 @@ func (r *Keyring) Key(name string, data []byte, remote crypto.Signer) (*Key, err
 
 // Certificate is ParseCertificate, remembered by name and data.
 func (r *Keyring) Certificate(name string, data []byte) (*Certificate, error) {
-	return r.parsed("certificate", name, data, ParseCertificate)
+	return r.parsed("certificate", name, data, r.Options.Certificate)
 }
 
 // parsed returns what read makes of the data. Errors are not remembered.

@@ -24,14 +24,14 @@ const (
 )
 
 // newSEIPD begins a Symmetrically Encrypted and Integrity Protected Data packet
-// with AES-256: version 2 with OCB, or version 1.
-func newSEIPD(w io.Writer, v2 bool, sessionKey []byte, config *packet.Config) (io.WriteCloser, error) {
-	if !v2 {
+// with AES-256, in version 2 or 1.
+func newSEIPD(w io.Writer, form dataForm, sessionKey []byte, config *packet.Config) (io.WriteCloser, error) {
+	if form.version != 2 {
 		return newSEIPD1(w, sessionKey, config.Random())
 	}
 	settings := *config
-	settings.AEADConfig = &packet.AEADConfig{DefaultMode: packet.AEADModeOCB, ChunkSize: aeadChunk}
-	suite := packet.CipherSuite{Cipher: packet.CipherAES256, Mode: packet.AEADModeOCB}
+	settings.AEADConfig = &packet.AEADConfig{DefaultMode: form.mode, ChunkSize: aeadChunk}
+	suite := packet.CipherSuite{Cipher: packet.CipherAES256, Mode: form.mode}
 	return packet.SerializeSymmetricallyEncrypted(w, packet.CipherAES256, true, suite, sessionKey, &settings)
 }
 
