@@ -69,7 +69,7 @@ func (f *Filter) sign(entity *signer.Entity, t *treatment) (*signer.Entity, erro
 }
 
 func (f *Filter) smimeOptions(t *treatment) smime.SignOptions {
-	return smime.SignOptions{Mode: t.mode, Digest: t.digestHash(), Time: f.now()}
+	return smime.SignOptions{Mode: t.mode, Digest: t.digestHash(), PSS: t.pss, Time: f.now()}
 }
 
 func (f *Filter) pgpOptions(t *treatment) pgpmime.SignOptions {
@@ -87,9 +87,9 @@ func (f *Filter) encrypt(tx *Transaction, entity *signer.Entity, t *treatment, s
 		for _, c := range t.certificates {
 			to = append(to, c.X509[0])
 		}
-		var cipher smime.Cipher
-		if cipher, err = cipherOf(t.cipher); err == nil {
-			header, err = smime.Encrypt(body, entity, to, smime.EncryptOptions{Cipher: cipher})
+		var o smime.EncryptOptions
+		if o, err = smime.ParseEncryptOptions(t.cipher, t.transport); err == nil {
+			header, err = smime.Encrypt(body, entity, to, o)
 		}
 	} else {
 		header, err = f.encryptPGP(body, entity, t, sign)
@@ -118,7 +118,7 @@ func (f *Filter) encryptPGP(body *Spool, entity *signer.Entity, t *treatment, si
 }
 
 func (f *Filter) pgpEncryptOptions(t *treatment) pgpmime.EncryptOptions {
-	return pgpmime.EncryptOptions{Digest: t.digestHash(), Time: f.now()}
+	return pgpmime.EncryptOptions{Digest: t.digestHash(), Hidden: t.hidden, Time: f.now()}
 }
 
 func (f *Filter) pgpCertificates(t *treatment) ([]*pgpmime.Certificate, error) {
@@ -131,16 +131,6 @@ func (f *Filter) pgpCertificates(t *treatment) ([]*pgpmime.Certificate, error) {
 		to = append(to, parsed)
 	}
 	return to, nil
-}
-
-func cipherOf(name string) (smime.Cipher, error) {
-	switch name {
-	case "", smime.CipherAES256CBC.String():
-		return smime.CipherAES256CBC, nil
-	case smime.CipherAES256GCM.String():
-		return smime.CipherAES256GCM, nil
-	}
-	return 0, fmt.Errorf("unknown cipher %q", name)
 }
 
 // stripKey joins the triggers that leave the message into a comparable form.

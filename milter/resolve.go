@@ -159,7 +159,9 @@ func encryptPart(p *policies.Policy, base resolved, scheme keys.Scheme, found ma
 	part.recipients = recipients
 	part.encrypt = string(scheme)
 	if scheme == keys.SMIME {
-		part.cipher = p.Encrypt.Cipher
+		part.cipher, part.transport = p.Encrypt.Cipher, p.Encrypt.KeyTransport
+	} else {
+		part.hidden = p.Encrypt.Hidden
 	}
 	part.alsoTo = strings.Join(p.Encrypt.AlsoTo, ",")
 	part.certificates = nil
@@ -190,7 +192,7 @@ func (f *Filter) resolveSign(ctx context.Context, facts policies.Facts, p *polic
 			part.sign, part.signKey, part.signName = string(scheme), key, key.Name
 			part.digest = p.Sign.Digest
 			if scheme == keys.SMIME {
-				part.mode = p.Sign.Mode
+				part.mode, part.pss = p.Sign.Mode, p.Sign.PSS
 			}
 			return nil
 		case !errors.Is(err, keys.ErrNotFound):

@@ -32,7 +32,10 @@ type shape struct {
 	sign, encrypt string
 	signName      string // the key's entry
 	mode, digest  string
+	pss           bool
 	cipher        string
+	transport     string // of the content key, for RSA keys
+	hidden        bool   // OpenPGP recipients are not named
 	alsoTo        string // addresses, joined
 	strip         string // triggers, in the form of triggerKey
 	// held is the action of a message that waits for a key in quarantine, or
