@@ -11,6 +11,8 @@ import (
 // is stored: "address" (or ""), the address itself; "domain", its domain; "any",
 // the address or else its domain; anything else is the name of an entry.
 //
+// A key that is kept elsewhere is bound to ctx: it signs until ctx ends.
+//
 // The error wraps ErrNotFound if there is no such key. An entry that is there
 // but can't be used is an error of its own, never a reason to look further.
 func FindKey(ctx context.Context, s Store, scheme Scheme, address, which string) (*Key, error) {
@@ -31,7 +33,7 @@ func FindKey(ctx context.Context, s Store, scheme Scheme, address, which string)
 		if err == nil {
 			var k *Key
 			if k, err = s.Key(ctx, scheme, name); err == nil {
-				return k, nil
+				return k.WithContext(ctx), nil
 			}
 		}
 		if !errors.Is(err, ErrNotFound) {

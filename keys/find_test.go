@@ -29,6 +29,10 @@ func (f *fake) Key(_ context.Context, scheme Scheme, name string) (*Key, error) 
 	return nil, ErrNotFound
 }
 
+func (f *fake) Versions(context.Context, Scheme, string) ([]*Key, error) { return nil, ErrNotFound }
+
+func (f *fake) Ready(context.Context) error { return nil }
+
 func (f *fake) Certificate(_ context.Context, scheme Scheme, name string) (*Certificate, error) {
 	e := Entry{scheme, name, false}.String()
 	f.asked = append(f.asked, e)

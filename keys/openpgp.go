@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"crypto"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -29,6 +30,19 @@ const (
 func ParseOpenPGPKey(e Entry, data []byte) (*Key, error) {
 	if err := checkOpenPGP(data, true); err != nil {
 		return nil, fmt.Errorf("%s: %w", e, err)
+	}
+	return &Key{Entry: e, OpenPGP: data}, nil
+}
+
+// ParseRemoteOpenPGPKey is as ParseOpenPGPKey, for a transferable public key
+// whose private part is kept elsewhere and has the given public part. Signer and
+// Decrypter of what it returns are not set yet.
+func ParseRemoteOpenPGPKey(e Entry, data []byte, public crypto.PublicKey) (*Key, error) {
+	if err := checkOpenPGP(data, false); err != nil {
+		return nil, fmt.Errorf("%s: %w", e, err)
+	}
+	if !openPGPHas(data, public) {
+		return nil, fmt.Errorf("%s: the private key belongs to none of the certificate's keys", e)
 	}
 	return &Key{Entry: e, OpenPGP: data}, nil
 }

@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,23 +43,139 @@ func ParseKey(e Entry, text []byte, now time.Time) (*Key, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: a private key of type %T can't sign", e, private)
 	}
-	leaf := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return samePublic(c.PublicKey, signer.Public()) })
+	k, err := signingKey(e, certs, signer.Public(), now)
+	if err != nil {
+		return nil, err
+	}
+	k.Signer = signer
+	k.decrypts(private)
+	k.leftOut(certs)
+	return k, nil
+}
+
+// ParseRemoteKey is as ParseKey, for a private key that is kept elsewhere and
+// has the given public part. The Signer of what it returns is not set yet. A
+// private key in the text is one for decryption, with a certificate of its own
+// in the text, which becomes the key's Encryption.
+func ParseRemoteKey(e Entry, text []byte, public crypto.PublicKey, now time.Time) (*Key, error) {
+	certs, private, err := parsePEM(text)
+	if err == nil && len(certs) == 0 {
+		err = errors.New("no certificate: put the certificate and its chain in, as PEM")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e, err)
+	}
+	k, err := signingKey(e, certs, public, now)
+	if err != nil {
+		return nil, err
+	}
+	if private != nil {
+		i := indexOf(certs, private)
+		if i < 0 {
+			return nil, fmt.Errorf("%s: the private key for decryption belongs to none of the certificates", e)
+		}
+		if bad := errors.Join(append(problems(e, certs[i], now), encryptProblem(certs[i]))...); bad != nil {
+			k.Notes = append(k.Notes, "the certificate for encryption can't be used: "+strings.ReplaceAll(bad.Error(), "\n", "; "))
+		} else {
+			k.Encryption = certs[i]
+		}
+	}
+	k.leftOut(certs)
+	return k, nil
+}
+
+// ParseVersion makes keys for decryption from the text of an S/MIME entry: of
+// its private key and of remote, if that is not nil, a private key that is kept
+// elsewhere. It is content with certificates that have expired, or are for
+// something else, or too weak for new messages.
+func ParseVersion(e Entry, text []byte, remote crypto.Decrypter) ([]*Key, error) {
+	certs, private, err := parsePEM(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e, err)
+	}
+	var out []*Key
+	if i := indexOf(certs, private); i >= 0 {
+		k := &Key{Entry: e, Chain: chain(certs[i], certs)}
+		k.decrypts(private)
+		if k.Decrypter != nil || k.ECDH != nil {
+			out = append(out, k)
+		}
+	}
+	if remote != nil {
+		if i := publicIndex(certs, remote.Public()); i >= 0 {
+			out = append(out, &Key{Entry: e, Chain: chain(certs[i], certs), Decrypter: remote})
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: no private key with its certificate that can decrypt", e)
+	}
+	return out, nil
+}
+
+// Fits reports whether a certificate as it is stored, PEM or OpenPGP, is one for
+// a public key. What can't be read fits nothing.
+func Fits(scheme Scheme, certificate []byte, public crypto.PublicKey) bool {
+	if scheme == PGP {
+		return openPGPHas(certificate, public)
+	}
+	certs, _, err := parsePEM(certificate)
+	return err == nil && publicIndex(certs, public) >= 0
+}
+
+// signingKey finds the certificate for a public key and checks that it can be
+// used to sign.
+func signingKey(e Entry, certs []*x509.Certificate, public crypto.PublicKey, now time.Time) (*Key, error) {
+	leaf := publicIndex(certs, public)
 	if leaf < 0 {
 		return nil, fmt.Errorf("%s: the private key belongs to none of the certificates", e)
 	}
-	k := &Key{Entry: e, Signer: signer}
-	k.Chain = chain(certs[leaf], certs)
-	if n := len(certs) - len(k.Chain); n > 0 {
-		k.Notes = append(k.Notes, fmt.Sprintf("%d of the certificates are not in the chain and are left out", n))
-	}
-	if d, ok := private.(*rsa.PrivateKey); ok {
-		k.Decrypter = d
-	}
+	k := &Key{Entry: e, Chain: chain(certs[leaf], certs)}
 	c := k.Chain[0]
 	if err := joined(e, append(problems(e, c, now), signProblem(c))); err != nil {
 		return nil, err
 	}
 	return k, nil
+}
+
+// decrypts sets what a private key can decrypt with.
+func (k *Key) decrypts(private any) {
+	switch p := private.(type) {
+	case *rsa.PrivateKey:
+		k.Decrypter = p
+	case *ecdsa.PrivateKey:
+		k.ECDH, _ = p.ECDH() // not for P-224
+	case *ecdh.PrivateKey:
+		k.ECDH = p
+	}
+}
+
+// leftOut notes the certificates that are of no use.
+func (k *Key) leftOut(certs []*x509.Certificate) {
+	used := k.Chain
+	if k.Encryption != nil {
+		used = append(slices.Clone(used), chain(k.Encryption, certs)...)
+	}
+	n := 0
+	for _, c := range certs {
+		if !slices.Contains(used, c) {
+			n++
+		}
+	}
+	if n > 0 {
+		k.Notes = append(k.Notes, fmt.Sprintf("%d of the certificates are not in the chain and are left out", n))
+	}
+}
+
+// indexOf returns the certificate for a private key, or -1.
+func indexOf(certs []*x509.Certificate, private any) int {
+	if p, ok := private.(interface{ Public() crypto.PublicKey }); ok {
+		return publicIndex(certs, p.Public())
+	}
+	return -1
+}
+
+func publicIndex(certs []*x509.Certificate, public crypto.PublicKey) int {
+	return slices.IndexFunc(certs, func(c *x509.Certificate) bool { return samePublic(c.PublicKey, public) })
 }
 
 // ParseCertificate makes an S/MIME certificate from PEM text. Of several it
@@ -106,6 +224,10 @@ func (k *Key) Certificate() (*Certificate, error) {
 	}
 	if len(k.Chain) == 0 {
 		return nil, fmt.Errorf("%s: no certificate", k.Entry)
+	}
+	if k.Encryption != nil {
+		c.X509 = []*x509.Certificate{k.Encryption}
+		return c, nil
 	}
 	if err := encryptProblem(k.Chain[0]); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", k.Entry, err, ErrNotFound)
@@ -185,6 +307,8 @@ func samePublic(a, b crypto.PublicKey) bool {
 	case *ecdsa.PublicKey:
 		return a.Equal(b)
 	case ed25519.PublicKey:
+		return a.Equal(b)
+	case *ecdh.PublicKey: // X25519
 		return a.Equal(b)
 	}
 	return false

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -35,13 +36,25 @@ var ErrNotFound = errors.New("not found")
 type Store interface {
 	// Key returns the newest of our own keys stored under name.
 	Key(ctx context.Context, scheme Scheme, name string) (*Key, error)
+	// Versions returns the keys stored under name, now and in the past, for
+	// decryption alone: the newest first, at most MaxVersions versions of the
+	// entry. They may have expired, have been retired, or be for encryption
+	// only; they have no Signer. Versions that can't be used are left out and
+	// noted in the first that can. It is an error if there are some and none
+	// can be used.
+	Versions(ctx context.Context, scheme Scheme, name string) ([]*Key, error)
 	// Certificate returns what messages to name are encrypted to.
 	Certificate(ctx context.Context, scheme Scheme, name string) (*Certificate, error)
+	// Ready returns an error if the store can't be read at this moment.
+	Ready(ctx context.Context) error
 	// List returns the names of all entries, sorted as Entry.Compare does. It
 	// may return entries together with an error that says which others it
 	// could not list.
 	List(ctx context.Context) ([]Entry, error)
 }
+
+// MaxVersions is how many versions of an entry Versions and History look at.
+const MaxVersions = 20
 
 // Entry names one entry of a store.
 type Entry struct {
@@ -78,20 +91,51 @@ func (e Entry) Compare(f Entry) int {
 // It may have expired since: ask Valid before every use.
 type Key struct {
 	Entry
+	// Version counts the versions of the entry, from 1; 0 if the store doesn't.
+	Version int
 	// Chain is the S/MIME certificate followed by those that lead to its
 	// trust anchor; nil for PGP.
 	Chain []*x509.Certificate
+	// Encryption is the S/MIME certificate that messages to the owner are
+	// encrypted to, where that is another one than Chain[0].
+	Encryption *x509.Certificate
 	// OpenPGP is the armored or binary transferable key of RFC 9580, Section
-	// 10: a secret key, or, where Signer is set, the public part of a key that
-	// is kept elsewhere. It is nil for S/MIME.
+	// 10: a secret key, or, where Signer or Decrypter is set, the public part
+	// of a key that is kept elsewhere. It is nil for S/MIME.
 	OpenPGP []byte
-	// Signer signs with the private key. It is always set for S/MIME.
+	// Signer signs with the private key. It is always set for S/MIME, except in
+	// what Versions returns.
 	Signer crypto.Signer
-	// Decrypter is set if the private key can decrypt and the store has it.
+	// Decrypter is set if the private key is an RSA key: it takes
+	// *rsa.PKCS1v15DecryptOptions and *rsa.OAEPOptions. One that is kept
+	// elsewhere may refuse some of them.
 	Decrypter crypto.Decrypter
+	// ECDH is set if the private key can agree on keys (RFC 5753, RFC 8418) and
+	// the store has it.
+	ECDH *ecdh.PrivateKey
+	// Remote is set if the private key is kept elsewhere. It returns the Signer
+	// and the Decrypter, or nil, whose requests end with the context.
+	Remote func(context.Context) (crypto.Signer, crypto.Decrypter)
 	// Notes are what the store finds odd about the entry, such as a key file
 	// that everybody can read. Warnings repeats them.
 	Notes []string
+}
+
+// WithContext returns the key with a Signer and a Decrypter that are bound to
+// the context of a message, where they make requests. FindKey does it.
+func (k *Key) WithContext(ctx context.Context) *Key {
+	if k.Remote == nil {
+		return k
+	}
+	bound := *k
+	s, d := k.Remote(ctx)
+	if k.Signer != nil {
+		bound.Signer = s
+	}
+	if k.Decrypter != nil {
+		bound.Decrypter = d
+	}
+	return &bound
 }
 
 // Format writes the entry's name whatever the verb, so that no private key can

@@ -28,6 +28,9 @@ type Options struct {
 	// Retry is how long a stale entry is served before the store is asked
 	// again. 5s.
 	Retry time.Duration
+	// Patience is how long the store may take where an entry could be served
+	// stale. 1s.
+	Patience time.Duration
 	// Timeout is how long the store may take; it goes on when the one who
 	// asked has left. It is for a store that doesn't bound its own time. 1m.
 	Timeout time.Duration
@@ -50,14 +53,20 @@ type Cache struct {
 	flights singleflight.Group
 
 	mu    sync.Mutex
-	items map[keys.Entry]*list.Element
+	items map[question]*list.Element
 	used  list.List // of *item, the latest first
 }
 
-// item is the last answer of the store for an entry: a value or ErrNotFound.
+// question is what the store is asked: for an entry, or for its versions.
+type question struct {
+	keys.Entry
+	versions bool
+}
+
+// item is the last answer of the store to a question: a value or ErrNotFound.
 // It is not changed once it is stored, except under the cache's lock.
 type item struct {
-	entry   keys.Entry
+	of      question
 	value   value // nil: there is no entry
 	absent  error // wraps keys.ErrNotFound if value is nil
 	loaded  time.Time
@@ -65,8 +74,14 @@ type item struct {
 	failing bool
 }
 
-// value is a *keys.Key or a *keys.Certificate.
+// value is a *keys.Key, a *keys.Certificate or versions.
 type value interface{ Valid(time.Time) error }
+
+// versions are for decryption, for which no certificate is too old.
+type versions []*keys.Key
+
+// Valid is always nil.
+func (versions) Valid(time.Time) error { return nil }
 
 // New makes a cache in front of store.
 func New(store keys.Store, o Options) *Cache {
@@ -75,7 +90,7 @@ func New(store keys.Store, o Options) *Cache {
 		value time.Duration
 	}{
 		{&o.Lifetime, 5 * time.Minute}, {&o.Stale, time.Hour}, {&o.Negative, 30 * time.Second},
-		{&o.Retry, 5 * time.Second}, {&o.Timeout, time.Minute},
+		{&o.Retry, 5 * time.Second}, {&o.Patience, time.Second}, {&o.Timeout, time.Minute},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value
@@ -91,13 +106,13 @@ func New(store keys.Store, o Options) *Cache {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Cache{store: store, options: o, items: map[keys.Entry]*list.Element{}}
+	return &Cache{store: store, options: o, items: map[question]*list.Element{}}
 }
 
 // Key implements keys.Store.
 func (c *Cache) Key(ctx context.Context, scheme keys.Scheme, name string) (*keys.Key, error) {
-	e := keys.Entry{Scheme: scheme, Name: name, Own: true}
-	v, err := c.get(ctx, e, func(ctx context.Context) (value, error) { return c.store.Key(ctx, scheme, name) })
+	q := question{Entry: keys.Entry{Scheme: scheme, Name: name, Own: true}}
+	v, err := c.get(ctx, q, func(ctx context.Context) (value, error) { return c.store.Key(ctx, scheme, name) })
 	if err != nil {
 		return nil, err
 	}
@@ -106,48 +121,79 @@ func (c *Cache) Key(ctx context.Context, scheme keys.Scheme, name string) (*keys
 
 // Certificate implements keys.Store.
 func (c *Cache) Certificate(ctx context.Context, scheme keys.Scheme, name string) (*keys.Certificate, error) {
-	e := keys.Entry{Scheme: scheme, Name: name}
-	v, err := c.get(ctx, e, func(ctx context.Context) (value, error) { return c.store.Certificate(ctx, scheme, name) })
+	q := question{Entry: keys.Entry{Scheme: scheme, Name: name}}
+	v, err := c.get(ctx, q, func(ctx context.Context) (value, error) { return c.store.Certificate(ctx, scheme, name) })
 	if err != nil {
 		return nil, err
 	}
 	return v.(*keys.Certificate), nil
 }
 
+// Versions implements keys.Store.
+func (c *Cache) Versions(ctx context.Context, scheme keys.Scheme, name string) ([]*keys.Key, error) {
+	q := question{Entry: keys.Entry{Scheme: scheme, Name: name, Own: true}, versions: true}
+	v, err := c.get(ctx, q, func(ctx context.Context) (value, error) {
+		v, err := c.store.Versions(ctx, scheme, name)
+		return versions(v), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.(versions), nil
+}
+
+// Ready implements keys.Store. It always asks the store: entries that are
+// remembered may serve on while it is not ready.
+func (c *Cache) Ready(ctx context.Context) error { return c.store.Ready(ctx) }
+
 // List implements keys.Store. It always asks the store.
 func (c *Cache) List(ctx context.Context) ([]keys.Entry, error) { return c.store.List(ctx) }
 
-// get returns what is remembered of e, or what load finds.
-func (c *Cache) get(ctx context.Context, e keys.Entry, load func(context.Context) (value, error)) (value, error) {
-	if v, err, ok := c.look(e); ok {
+// get returns what is remembered of q, or what load finds.
+func (c *Cache) get(ctx context.Context, q question, load func(context.Context) (value, error)) (value, error) {
+	if v, err, ok := c.look(q); ok {
 		return v, err
 	}
-	result := c.flights.DoChan(flight(e), func() (any, error) {
+	result := c.flights.DoChan(q.String(), func() (any, error) {
 		// Others may wait for the same, and the next message will want it, so
 		// that one caller leaves is no reason to stop.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.options.Timeout)
 		defer cancel()
-		return c.refresh(ctx, e, load)
+		return c.refresh(ctx, q, load)
 	})
+	var enough <-chan time.Time
+	old := c.stale(q)
+	if old != nil {
+		timer := time.NewTimer(c.options.Patience)
+		defer timer.Stop()
+		enough = timer.C
+	}
 	select {
 	case r := <-result:
 		if r.Err != nil {
 			return nil, r.Err
 		}
 		return r.Val.(value), nil
+	case <-enough: // the store goes on, and whoever asks next may profit
+		return old, nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for %s: %w", e, ctx.Err())
+		return nil, fmt.Errorf("wait for %s: %w", q, ctx.Err())
 	}
 }
 
-// flight is the key of what is asked for once.
-func flight(e keys.Entry) string { return e.String() }
+// String names the question, for people and for what is asked once at a time.
+func (q question) String() string {
+	if q.versions {
+		return "the versions of " + q.Entry.String()
+	}
+	return q.Entry.String()
+}
 
 // look returns what can be served without asking the store.
-func (c *Cache) look(e keys.Entry) (value, error, bool) {
+func (c *Cache) look(q question) (value, error, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	el := c.items[e]
+	el := c.items[q]
 	if el == nil {
 		return nil, nil, false
 	}
@@ -167,30 +213,46 @@ func (c *Cache) look(e keys.Entry) (value, error, bool) {
 	return nil, nil, false
 }
 
+// stale returns what could be served if the store did not answer.
+func (c *Cache) stale(q question) value {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	el := c.items[q]
+	if el == nil {
+		return nil
+	}
+	it, now := el.Value.(*item), c.options.Now()
+	if age := now.Sub(it.loaded); it.value == nil || age < 0 || age >= c.options.Stale || it.value.Valid(now) != nil {
+		return nil
+	}
+	return it.value
+}
+
 // refresh asks the store and remembers the answer. If the store can't answer,
 // what is remembered of an earlier answer does for a while.
-func (c *Cache) refresh(ctx context.Context, e keys.Entry, load func(context.Context) (value, error)) (v value, err error) {
-	if v, err, ok := c.look(e); ok { // the flight before this one has just landed
+func (c *Cache) refresh(ctx context.Context, q question, load func(context.Context) (value, error)) (v value, err error) {
+	if v, err, ok := c.look(q); ok { // the flight before this one has just landed
 		return v, err
 	}
-	v, err = guarded(ctx, e, load)
+	v, err = guarded(ctx, q, load)
 	now := c.options.Now()
 	if err == nil {
-		c.remember(&item{entry: e, value: v, loaded: now})
+		c.remember(&item{of: q, value: v, loaded: now})
 		return v, nil
 	}
 	if errors.Is(err, keys.ErrNotFound) {
-		c.remember(&item{entry: e, absent: err, loaded: now})
+		c.remember(&item{of: q, absent: err, loaded: now})
 		return nil, err
 	}
 	c.mu.Lock()
-	el := c.items[e]
+	el := c.items[q]
 	if el == nil || el.Value.(*item).value == nil {
 		c.mu.Unlock()
 		return nil, err
 	}
 	it := el.Value.(*item)
-	if age := now.Sub(it.loaded); age < 0 || age >= c.options.Stale {
+	age := now.Sub(it.loaded)
+	if age < 0 || age >= c.options.Stale {
 		c.mu.Unlock()
 		return nil, err
 	}
@@ -202,17 +264,17 @@ func (c *Cache) refresh(ctx context.Context, e keys.Entry, load func(context.Con
 	it.failing, it.retry, v = true, now.Add(c.options.Retry), it.value
 	c.mu.Unlock()
 	if first {
-		c.options.Changed(e, err)
+		c.options.Changed(q.Entry, fmt.Errorf("%w (what was read %s ago serves on until it is %s old)", err, age.Round(time.Second), c.options.Stale))
 	}
 	return v, nil
 }
 
 // guarded calls load and turns a panic into an error: in a flight it would end
 // the process.
-func guarded(ctx context.Context, e keys.Entry, load func(context.Context) (value, error)) (v value, err error) {
+func guarded(ctx context.Context, q question, load func(context.Context) (value, error)) (v value, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			v, err = nil, fmt.Errorf("load %s: panic: %v", e, p)
+			v, err = nil, fmt.Errorf("load %s: panic: %v", q, p)
 		}
 	}()
 	return load(ctx)
@@ -222,19 +284,19 @@ func guarded(ctx context.Context, e keys.Entry, load func(context.Context) (valu
 func (c *Cache) remember(it *item) {
 	c.mu.Lock()
 	failing := false
-	if el := c.items[it.entry]; el != nil {
+	if el := c.items[it.of]; el != nil {
 		failing = el.Value.(*item).failing
 		el.Value = it
 		c.used.MoveToFront(el)
 	} else {
-		c.items[it.entry] = c.used.PushFront(it)
+		c.items[it.of] = c.used.PushFront(it)
 	}
 	for len(c.items) > c.options.MaxEntries {
 		last := c.used.Back()
-		delete(c.items, c.used.Remove(last).(*item).entry)
+		delete(c.items, c.used.Remove(last).(*item).of)
 	}
 	c.mu.Unlock()
 	if failing {
-		c.options.Changed(it.entry, nil)
+		c.options.Changed(it.of.Entry, nil)
 	}
 }

@@ -68,6 +68,16 @@ func (s *store) Certificate(ctx context.Context, scheme keys.Scheme, name string
 	return &keys.Certificate{Entry: e, X509: chain}, nil
 }
 
+func (s *store) Versions(ctx context.Context, scheme keys.Scheme, name string) ([]*keys.Key, error) {
+	k, err := s.Key(ctx, scheme, name)
+	if err != nil {
+		return nil, err
+	}
+	return []*keys.Key{k, k}, nil
+}
+
+func (s *store) Ready(context.Context) error { return s.err }
+
 func (s *store) List(context.Context) ([]keys.Entry, error) {
 	return []keys.Entry{{Scheme: keys.PGP, Name: "listed"}}, nil
 }
@@ -173,7 +183,8 @@ func TestLifeOfAnEntry(t *testing.T) {
 			if asked != st.asked {
 				t.Errorf("%s, step %d: the store was asked %d times, want %d", name, i, asked, st.asked)
 			}
-			if got := strings.Join(b.said, "; "); got != st.said {
+			got, _, _ := strings.Cut(strings.Join(b.said, "; "), " (what was read")
+			if got != st.said {
 				t.Errorf("%s, step %d: said %q, want %q", name, i, got, st.said)
 			}
 		}
@@ -329,4 +340,57 @@ func BenchmarkHit(b *testing.B) {
 			}
 		}
 	})
+}
+
+// Versions are remembered apart from the key of the same name, and those whose
+// certificate has expired are as good as others.
+func TestVersions(t *testing.T) {
+	b := newBench(t, Options{})
+	b.store.end = b.now.Add(-time.Hour)
+	for range 2 {
+		got, err := b.Cache.Versions(t.Context(), keys.SMIME, "a@b")
+		if err != nil || len(got) != 2 {
+			t.Fatalf("%v, %v", got, err)
+		}
+	}
+	if n := b.store.count(); n != 1 {
+		t.Errorf("the store was asked %d times for versions, want once", n)
+	}
+	b.store.set(fmt.Errorf("gone: %w", keys.ErrNotFound))
+	if _, err := b.Cache.Key(t.Context(), keys.SMIME, "a@b"); !errors.Is(err, keys.ErrNotFound) {
+		t.Errorf("the key: %v, want what the store says of it", err)
+	}
+	b.store.set(errors.New("away"))
+	b.now = b.now.Add(10 * time.Minute)
+	if _, err := b.Cache.Versions(t.Context(), keys.SMIME, "a@b"); err != nil {
+		t.Errorf("stale: %v", err)
+	}
+	if len(b.said) != 1 || !strings.Contains(b.said[0], "away (what was read 10m0s ago serves on until it is 1h0m0s old)") {
+		t.Errorf("said %q", b.said)
+	}
+	if err := b.Cache.Ready(t.Context()); err == nil {
+		t.Error("ready although the store is away")
+	}
+}
+
+// A store that hangs must not hold up those who could be served a stale entry.
+func TestPatience(t *testing.T) {
+	b := newBench(t, Options{Patience: time.Millisecond})
+	if err, _ := b.ask("a@b"); err != nil {
+		t.Fatal(err)
+	}
+	hold := make(chan struct{})
+	b.store.mu.Lock()
+	b.store.hold = hold
+	b.store.mu.Unlock()
+	b.now = b.now.Add(10 * time.Minute)
+	for range 3 {
+		if err, _ := b.ask("a@b"); err != nil {
+			t.Errorf("stale, while the store hangs: %v", err)
+		}
+	}
+	if n := b.store.count(); n != 2 {
+		t.Errorf("the store was asked %d times, want once before and once in the end", n)
+	}
+	close(hold)
 }

@@ -6,6 +6,8 @@
 //	pgp/NAME.asc         transferable secret key
 //	recipients/NAME.pem  somebody's S/MIME certificates
 //	recipients/NAME.asc  somebody's transferable public key
+//	history/             what was replaced or retired: history/smime/NAME/1.pem
+//	                     and so on, the oldest first
 //
 // where NAME is an address or a domain in the form that keys.Name returns.
 // Files are read anew at every lookup; package cache makes that seldom.
@@ -38,7 +40,7 @@ type Store struct {
 // Key implements keys.Store.
 func (s *Store) Key(ctx context.Context, scheme keys.Scheme, name string) (*keys.Key, error) {
 	e := keys.Entry{Scheme: scheme, Name: name, Own: true}
-	text, mode, err := s.read(ctx, e)
+	text, info, err := s.read(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +53,7 @@ func (s *Store) Key(ctx context.Context, scheme keys.Scheme, name string) (*keys
 	if err != nil {
 		return nil, err
 	}
-	if mode.Perm()&0o077 != 0 {
+	if mode := info.Mode(); mode.Perm()&0o077 != 0 {
 		k.Notes = append(k.Notes, fmt.Sprintf("the file with the private key has mode %04o: chmod 600 it", mode.Perm()))
 	}
 	return k, nil
@@ -133,50 +135,72 @@ func place(e keys.Entry) (dir, suffix string) {
 	return "recipients", suffix
 }
 
+// Ready implements keys.Store.
+func (s *Store) Ready(context.Context) error {
+	root, err := os.OpenRoot(s.Path)
+	if err != nil {
+		return fmt.Errorf("open key directory: %w", err)
+	}
+	return root.Close()
+}
+
+func checkEntry(e keys.Entry) error {
+	if name, err := keys.Name(e.Name); err != nil {
+		return err
+	} else if name != e.Name {
+		return fmt.Errorf("the name is not in its normal form %q", name)
+	}
+	if e.Scheme != keys.SMIME && e.Scheme != keys.PGP {
+		return fmt.Errorf("%q is no scheme", e.Scheme)
+	}
+	return nil
+}
+
 // read returns the file of an entry. Nothing outside the directory is read, not
 // even through a symbolic link.
-func (s *Store) read(ctx context.Context, e keys.Entry) ([]byte, fs.FileMode, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, 0, fmt.Errorf("read %s: %w", e, err)
-	}
-	if name, err := keys.Name(e.Name); err != nil {
-		return nil, 0, err
-	} else if name != e.Name {
-		return nil, 0, fmt.Errorf("read %s: the name is not in its normal form %q", e, name)
+func (s *Store) read(ctx context.Context, e keys.Entry) ([]byte, fs.FileInfo, error) {
+	if err := checkEntry(e); err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", e, err)
 	}
 	root, err := os.OpenRoot(s.Path)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read %s: open key directory: %w", e, err)
+		return nil, nil, fmt.Errorf("read %s: open key directory: %w", e, err)
 	}
 	defer root.Close()
-	if e.Scheme != keys.SMIME && e.Scheme != keys.PGP {
-		return nil, 0, fmt.Errorf("read %s: %q is no scheme", e, e.Scheme)
-	}
 	dir, suffix := place(e)
+	return readFile(ctx, root, s.Path, e, dir+"/"+e.Name+suffix)
+}
+
+// readFile reads one file of an entry. path is the root's, for people.
+func readFile(ctx context.Context, root *os.Root, path string, e keys.Entry, file string) ([]byte, fs.FileInfo, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", e, err)
+	}
+	dir, _, _ := strings.Cut(file, "/")
 	// Without O_NONBLOCK a FIFO would keep us for ever.
-	f, err := root.OpenFile(dir+"/"+e.Name+suffix, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) && !dangling(root, dir, dir+"/"+e.Name+suffix) || errors.Is(err, syscall.ENAMETOOLONG) {
-		return nil, 0, fmt.Errorf("read %s: no file %s/%s%s in %s: %w", e, dir, e.Name, suffix, s.Path, keys.ErrNotFound)
+	f, err := root.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) && !dangling(root, dir, file) || errors.Is(err, syscall.ENAMETOOLONG) {
+		return nil, nil, fmt.Errorf("read %s: no file %s in %s: %w", e, file, path, keys.ErrNotFound)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("read %s: %w", e, err)
+		return nil, nil, fmt.Errorf("read %s: %w", e, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, 0, fmt.Errorf("read %s: %w", e, err)
+		return nil, nil, fmt.Errorf("read %s: %w", e, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("read %s: %s is not a regular file", e, f.Name())
+		return nil, nil, fmt.Errorf("read %s: %s is not a regular file", e, f.Name())
 	}
 	text, err := io.ReadAll(io.LimitReader(f, keys.MaxSize+1))
 	if err != nil {
-		return nil, 0, fmt.Errorf("read %s: %w", e, err)
+		return nil, nil, fmt.Errorf("read %s: %w", e, err)
 	}
 	if len(text) > keys.MaxSize {
-		return nil, 0, fmt.Errorf("read %s: larger than %d octets", e, keys.MaxSize)
+		return nil, nil, fmt.Errorf("read %s: larger than %d octets", e, keys.MaxSize)
 	}
-	return text, info.Mode(), nil
+	return text, info, nil
 }
 
 // dangling says whether one of the paths is there, as a symbolic link to

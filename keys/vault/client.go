@@ -2,13 +2,14 @@ package vault
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -28,16 +29,13 @@ func newClient(c *Config) (*api.Client, error) {
 	if c.Address != "" {
 		conf.Address, conf.AgentAddress = c.Address, ""
 	}
-	if c.Timeout <= 0 {
-		c.Timeout = defaultTimeout
-		if os.Getenv(api.EnvVaultClientTimeout) != "" {
-			c.Timeout = conf.Timeout
-		}
-	}
 	conf.Timeout = c.Timeout
 	// One more try is for a Vault that fails over. More would hide its state
-	// for seconds.
+	// for seconds, and so would obeying Retry-After.
 	conf.MaxRetries, conf.MinRetryWait, conf.MaxRetryWait = 1, 50*time.Millisecond, 150*time.Millisecond
+	conf.Backoff = func(least, most time.Duration, _ int, _ *http.Response) time.Duration {
+		return least + rand.N(most-least)
+	}
 	err := conf.ConfigureTLS(&api.TLSConfig{
 		CACert: c.CACert, CAPath: c.CAPath,
 		ClientCert: c.ClientCert, ClientKey: c.ClientKey,
@@ -49,11 +47,18 @@ func newClient(c *Config) (*api.Client, error) {
 	if u, err := url.Parse(conf.Address); err != nil || (u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "unix") {
 		return nil, errors.New("the address is no URL: use one like https://vault.example.com:8200")
 	}
+	if t, ok := conf.HttpClient.Transport.(*http.Transport); ok {
+		tune(t, c)
+	}
 	client, err := api.NewClient(conf)
 	if err != nil {
 		return nil, err
 	}
-	conf.HttpClient.Transport = bounded{conf.HttpClient.Transport}
+	closeIdle := func() {}
+	if t, ok := conf.HttpClient.Transport.(*http.Transport); ok {
+		closeIdle = t.CloseIdleConnections
+	}
+	conf.HttpClient.Transport = bounded{conf.HttpClient.Transport, closeIdle}
 	client.ClearToken()
 	if c.Namespace != "" {
 		client.SetNamespace(c.Namespace)
@@ -61,15 +66,39 @@ func newClient(c *Config) (*api.Client, error) {
 	return client, nil
 }
 
-// bounded is a transport whose responses end with an error at maxResponse.
-type bounded struct{ http.RoundTripper }
+// tune sets a transport up for many requests at once and for connections that
+// have died without a word.
+func tune(t *http.Transport, c *Config) {
+	t.MaxIdleConnsPerHost = 64
+	// Half of the time is left for another try on a new connection.
+	t.ResponseHeaderTimeout = c.Timeout / 2
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: c.Timeout / 8, PingTimeout: c.Timeout / 8}
+	if c.ClientCert != "" && t.TLSClientConfig != nil {
+		t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(c.ClientCert, c.ClientKey)
+			if err != nil {
+				return nil, fmt.Errorf("read the client certificate: %w", err)
+			}
+			return &pair, nil
+		}
+	}
+}
+
+// bounded is a transport whose responses end with an error at maxResponse, and
+// which trusts no idle connection after one has failed.
+type bounded struct {
+	http.RoundTripper
+	closeIdle func()
+}
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := b.RoundTripper.RoundTrip(r)
-	if err == nil {
-		resp.Body = &boundedBody{resp.Body, maxResponse}
+	if err != nil {
+		b.closeIdle()
+		return nil, err
 	}
-	return resp, err
+	resp.Body = &boundedBody{resp.Body, maxResponse}
+	return resp, nil
 }
 
 type boundedBody struct {
@@ -89,7 +118,14 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 // request sends one request, with one retry, and decodes the answer into out if
 // that is not nil. Its error is a *refusal for an answer from Vault.
 func request(ctx context.Context, client *api.Client, token, method, path string, body, out any) error {
+	path, query, _ := strings.Cut(path, "?")
 	r := client.NewRequest(method, "/v1/"+path)
+	if query != "" {
+		var err error
+		if r.Params, err = url.ParseQuery(query); err != nil {
+			return err
+		}
+	}
 	if method == "LIST" { // which some proxies don't let through
 		r.Method = http.MethodGet
 		r.Params.Set("list", "true")

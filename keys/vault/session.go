@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
@@ -18,9 +19,13 @@ import (
 // a login is tried when the last one is older than tryAgain; if it does, when
 // that is older than tryBad. Each login costs Vault a lease.
 const (
-	tryAgain = 10 * time.Minute
+	tryAgain = time.Minute
 	tryBad   = time.Second
 )
+
+// A login that Vault has refused is tried again after a second, and after twice
+// as long each time up to maxPause.
+const maxPause = 30 * time.Second
 
 // session has the token that requests are made with.
 type session struct {
@@ -32,6 +37,14 @@ type session struct {
 	done sync.WaitGroup // the goroutine that renews
 
 	gate chan struct{} // held by the one who logs in
+
+	// What the holder of the gate knows: how the last login was refused, and
+	// the secret ID that was in a wrapping token.
+	refused   error
+	pause     time.Duration
+	notBefore time.Time
+	wrapping  string
+	secretID  string
 
 	mu       sync.Mutex
 	token    string
@@ -102,9 +115,18 @@ func (s *session) get(ctx context.Context, refused string, why *refusal) (string
 		if why.badToken() {
 			wait = tryBad
 		}
-		if s.conf.AppRole == nil || s.conf.Now().Sub(since) < wait {
+		left := wait - s.conf.Now().Sub(since)
+		if !s.conf.logsIn() || left > 0 && !why.badToken() {
 			return refused, nil
 		}
+		select {
+		case <-time.After(left):
+		case <-ctx.Done():
+			return refused, nil
+		}
+	}
+	if s.refused != nil && s.conf.Now().Before(s.notBefore) {
+		return "", fmt.Errorf("%w (tried a moment ago)", s.refused)
 	}
 	return s.login(ctx)
 }
@@ -113,42 +135,6 @@ func (s *session) current() (string, time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.token, s.since
-}
-
-// login gets a new token and keeps it alive. The caller holds the gate.
-func (s *session) login(ctx context.Context) (string, error) {
-	if s.conf.AppRole == nil {
-		ttl, err := s.lifetime(ctx, s.conf.Token)
-		if err != nil {
-			return "", fmt.Errorf("look up token: %w", err)
-		}
-		s.use(s.conf.Token, ttl)
-		return s.conf.Token, nil
-	}
-	role := s.conf.AppRole
-	secretID := role.SecretID
-	if role.SecretIDFile != "" {
-		var err error
-		if secretID, err = readSecret(role.SecretIDFile); err != nil {
-			return "", fmt.Errorf("read secret ID: %w", err)
-		}
-	}
-	var answer struct{ Auth *api.SecretAuth }
-	path := "auth/" + role.Mount + "/login"
-	err := request(ctx, s.client, "", "POST", path, map[string]string{"role_id": role.RoleID, "secret_id": secretID}, &answer)
-	var r *refusal
-	if errors.As(err, &r) && (r.status == http.StatusBadRequest || r.status == http.StatusForbidden) {
-		// Not wrapped: this refusal is not one of the request that needs the token.
-		return "", fmt.Errorf("log in at %s: %v: look at the role ID and get a new secret ID", path, err)
-	}
-	if err != nil {
-		return "", fmt.Errorf("log in at %s: %w", path, err)
-	}
-	if answer.Auth == nil || !plainToken(answer.Auth.ClientToken) || answer.Auth.ClientToken == "" {
-		return "", fmt.Errorf("log in at %s: the answer has no token", path)
-	}
-	s.use(answer.Auth.ClientToken, time.Duration(answer.Auth.LeaseDuration)*time.Second)
-	return answer.Auth.ClientToken, nil
 }
 
 // use makes token the one to use. One that ends, after ttl, is kept alive.
@@ -173,6 +159,8 @@ func (s *session) use(token string, ttl time.Duration) {
 // possible; else it ends when it must.
 func (s *session) keep(ctx context.Context, token string, full time.Duration) {
 	end := time.Now().Add(full)
+	longest := max(min(full/6, time.Minute), time.Second)
+	pause := min(time.Second, longest)
 	for wait := full * 2 / 3; ; {
 		select {
 		case <-ctx.Done():
@@ -184,16 +172,18 @@ func (s *session) keep(ctx context.Context, token string, full time.Duration) {
 		case err == nil:
 			end = time.Now().Add(ttl)
 			if ttl > full/2 {
-				wait = ttl * 2 / 3
+				wait, pause = ttl*2/3, min(time.Second, longest)
 				continue
 			}
-		case time.Now().After(end) && s.conf.AppRole == nil:
+		case time.Now().After(end) && !s.conf.logsIn():
 			return
 		}
-		if s.conf.AppRole != nil && s.relogin(ctx) {
+		if s.conf.logsIn() && s.relogin(ctx) {
 			return // the new token has a goroutine of its own
 		}
-		wait = max(min(full/6, time.Minute), time.Second)
+		// Not all replicas at once.
+		wait = pause/2 + rand.N(pause)
+		pause = min(2*pause, longest)
 	}
 }
 

@@ -1,16 +1,26 @@
-// Package vault is the key store in HashiCorp Vault's KV v2 secrets engine.
+// Package vault is the key store in HashiCorp Vault's KV v2 secrets engine, and
+// in its Transit engine for private keys that never leave it.
 //
 // Below the configured path lie
 //
 //	smime/NAME       certificate (PEM, with its chain) and private_key (PEM)
 //	pgp/NAME         private_key (armored)
 //	recipients/NAME  smime (PEM certificates) and pgp (armored public key)
+//	locks/NAME       who does something to an entry that others must not do too
 //
-// where NAME is an address or a domain in the form that keys.Name returns.
+// where NAME is an address or a domain in the form that keys.Name returns. An
+// entry of ours may have transit_key, the name of a key in Transit, which signs,
+// and transit_key_version; then certificate is the one for that key, for PGP a
+// transferable public key, and private_key, if it is there, only decrypts: with
+// a certificate of its own among those in certificate. source, smime_source and
+// pgp_source say where something came from; retired ends the use of an entry.
+//
+// The versions of a KV entry are its history.
 package vault
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"net/http"
@@ -48,7 +58,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Ready returns an error if keys can't be read at this moment: Vault is away or
+// Ready implements keys.Store. It returns an error if keys can't be read at this moment: Vault is away or
 // sealed, the login is refused, or there is no KV v2 engine at the mount.
 func (s *Store) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.conf.Timeout)
@@ -62,59 +72,74 @@ func (s *Store) Ready(ctx context.Context) error {
 // Key implements keys.Store.
 func (s *Store) Key(ctx context.Context, scheme keys.Scheme, name string) (*keys.Key, error) {
 	e := keys.Entry{Scheme: scheme, Name: name, Own: true}
-	fields, err := s.read(ctx, e)
+	r, err := s.Read(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	private, err := text(e, fields, "private_key")
+	if r.TransitKey == "" {
+		return keys.Load(r, nil, s.conf.Now())
+	}
+	t, note, err := s.transitKey(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if private == "" && fields["transit_key"] != nil {
-		return nil, fmt.Errorf("%s: the private key is in Transit (transit_key), which can't be used yet: store private_key", e)
-	}
-	if private == "" {
-		return nil, fmt.Errorf("%s: the field private_key is missing", e)
-	}
-	if scheme == keys.PGP {
-		return keys.ParseOpenPGPKey(e, []byte(private))
-	}
-	certificate, err := text(e, fields, "certificate")
+	k, err := keys.Load(r, t.public, s.conf.Now())
 	if err != nil {
 		return nil, err
 	}
-	if certificate == "" {
-		return nil, fmt.Errorf("%s: the field certificate is missing", e)
+	k.Signer, k.Remote = t, t.bind
+	if len(r.PrivateKey) == 0 && t.decrypts() {
+		k.Decrypter = t
 	}
-	return keys.ParseKey(e, []byte(certificate+"\n"+private), s.conf.Now())
+	if note != "" {
+		k.Notes = append(k.Notes, note)
+	}
+	return k, nil
+}
+
+// Versions implements keys.Store. It needs the right to read metadata.
+func (s *Store) Versions(ctx context.Context, scheme keys.Scheme, name string) ([]*keys.Key, error) {
+	e := keys.Entry{Scheme: scheme, Name: name, Own: true}
+	records, err := s.History(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	out, err := keys.LoadVersions(e, records, func(r *keys.Record) (crypto.Decrypter, error) {
+		t, _, err := s.transitKey(ctx, r)
+		if errors.Is(err, errTransit) {
+			return nil, fmt.Errorf("%w: %w", err, keys.ErrNotFound)
+		}
+		if err != nil || !t.decrypts() {
+			return nil, err
+		}
+		return t, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range out {
+		if t, ok := k.Decrypter.(*transitKey); ok {
+			k.Remote = t.bind
+		}
+	}
+	return out, nil
 }
 
 // Certificate implements keys.Store.
 func (s *Store) Certificate(ctx context.Context, scheme keys.Scheme, name string) (*keys.Certificate, error) {
-	e := keys.Entry{Scheme: scheme, Name: name}
-	fields, err := s.read(ctx, e)
+	r, err := s.Read(ctx, keys.Entry{Scheme: scheme, Name: name})
 	if err != nil {
 		return nil, err
 	}
-	public, err := text(e, fields, string(scheme))
-	if err != nil {
-		return nil, err
-	}
-	if public == "" {
-		return nil, fmt.Errorf("%s: no field %s: %w", e, scheme, keys.ErrNotFound)
-	}
-	if scheme == keys.PGP {
-		return keys.ParseOpenPGPCertificate(e, []byte(public))
-	}
-	return keys.ParseCertificate(e, []byte(public), s.conf.Now())
+	return keys.LoadCertificate(r, s.conf.Now())
 }
 
-// List implements keys.Store. It reads each entry of recipients/ to see what it
-// holds. A name that can never be asked for is part of the error.
+// List implements keys.Store. It reads each entry to see what it holds. A name
+// that can never be asked for is part of the error.
 func (s *Store) List(ctx context.Context) ([]keys.Entry, error) {
 	var out []keys.Entry
 	var errs []error
-	for _, dir := range []string{string(keys.SMIME), string(keys.PGP), "recipients"} {
+	for _, dir := range []string{string(keys.SMIME), string(keys.PGP), recipients} {
 		names, err := s.list(ctx, dir)
 		if err != nil {
 			return nil, err
@@ -127,23 +152,37 @@ func (s *Store) List(ctx context.Context) ([]keys.Entry, error) {
 				errs = append(errs, fmt.Errorf("%s/%s is never found: move it to %s/%s", dir, n, dir, name))
 				continue
 			}
-			if dir != "recipients" {
-				out = append(out, keys.Entry{Scheme: keys.Scheme(dir), Name: n, Own: true})
-				continue
-			}
-			fields, err := s.read(ctx, keys.Entry{Scheme: keys.SMIME, Name: n})
-			if err != nil && !errors.Is(err, keys.ErrNotFound) { // deleted ones are listed too
+			found, err := s.schemes(ctx, dir, n)
+			if err != nil {
 				return nil, err
 			}
-			for _, scheme := range []keys.Scheme{keys.SMIME, keys.PGP} {
-				if fields[string(scheme)] != nil {
-					out = append(out, keys.Entry{Scheme: scheme, Name: n})
-				}
-			}
+			out = append(out, found...)
 		}
 	}
 	slices.SortFunc(out, keys.Entry.Compare)
 	return out, errors.Join(errs...)
+}
+
+// schemes returns the entries that a folder has under a name. Those that were
+// deleted or retired are listed by Vault too.
+func (s *Store) schemes(ctx context.Context, dir, name string) (out []keys.Entry, err error) {
+	all := []keys.Entry{{Scheme: keys.Scheme(dir), Name: name, Own: true}}
+	if dir == recipients {
+		all = []keys.Entry{{Scheme: keys.SMIME, Name: name}, {Scheme: keys.PGP, Name: name}}
+	}
+	v, err := s.version(ctx, all[0], 0)
+	if errors.Is(err, keys.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range all {
+		if v.has(e) {
+			out = append(out, e)
+		}
+	}
+	return out, nil
 }
 
 func (s *Store) list(ctx context.Context, dir string) (names []string, err error) {
@@ -164,44 +203,6 @@ func (s *Store) list(ctx context.Context, dir string) (names []string, err error
 		}
 	}
 	return names, nil
-}
-
-// read returns the fields of an entry's newest version.
-func (s *Store) read(ctx context.Context, e keys.Entry) (map[string]any, error) {
-	if name, err := keys.Name(e.Name); err != nil {
-		return nil, err
-	} else if name != e.Name {
-		return nil, fmt.Errorf("read %s: the name is not in its normal form %q", e, name)
-	}
-	if e.Scheme != keys.SMIME && e.Scheme != keys.PGP {
-		return nil, fmt.Errorf("read %s: %q is no scheme", e, e.Scheme)
-	}
-	dir := "recipients"
-	if e.Own {
-		dir = string(e.Scheme)
-	}
-	path := s.path("data", dir+"/"+e.Name)
-	ctx, cancel := context.WithTimeout(ctx, s.conf.Timeout)
-	defer cancel()
-	var answer struct {
-		Data struct {
-			Data     map[string]any
-			Metadata *struct{}
-		}
-	}
-	err := s.session.do(ctx, "GET", path, nil, &answer)
-	if missing(err) {
-		if err = s.seen(ctx); err == nil {
-			return nil, fmt.Errorf("%s: nothing at %s in Vault: %w", e, path, keys.ErrNotFound)
-		}
-	}
-	if err == nil && (answer.Data.Data == nil || answer.Data.Metadata == nil) {
-		err = fmt.Errorf("the answer is not one of a KV v2 engine: is %s/ one?", s.conf.KVMount)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", e, s.explain("read "+path, "read", "data", err))
-	}
-	return answer.Data.Data, nil
 }
 
 // path returns the API path of something below the store's path. kind is "data"
@@ -264,18 +265,4 @@ func (s *Store) checkMount(ctx context.Context) error {
 			s.conf.KVMount, d.Type, d.Options["version"], d.Path)
 	}
 	return nil
-}
-
-// text returns a field, or "" if it isn't there.
-func text(e keys.Entry, fields map[string]any, name string) (string, error) {
-	switch v := fields[name].(type) {
-	case nil:
-		return "", nil
-	case string:
-		if len(v) > keys.MaxSize {
-			return "", fmt.Errorf("%s: the field %s is larger than %d octets", e, name, keys.MaxSize)
-		}
-		return v, nil
-	}
-	return "", fmt.Errorf("%s: the field %s is not a text", e, name)
 }

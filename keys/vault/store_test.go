@@ -85,7 +85,7 @@ func open(t *testing.T, s *vaulttest.Server, c Config) *Store {
 	if c.KV == "" {
 		c.KV = "secret/waxseal"
 	}
-	if c.Token == "" && c.TokenFile == "" && c.AppRole == nil {
+	if c.Token == "" && c.TokenFile == "" && !c.logsIn() {
 		c.Token = s.Token("1h", "waxseal")
 	}
 	store, err := Open(c)
@@ -201,7 +201,7 @@ func testBrokenEntries(t *testing.T, ids *identities.Set) {
 	for want, data := range map[string]map[string]any{
 		"private_key is missing": {"certificate": good["certificate"]},
 		"certificate is missing": {"private_key": good["private_key"]},
-		"in Transit":             {"certificate": good["certificate"], "transit_key": "alice"},
+		"on transit/keys/alice":  {"certificate": good["certificate"], "transit_key": "alice"},
 		"is not a text":          {"certificate": 7, "private_key": good["private_key"]},
 		"more than one private":  {"certificate": good["private_key"], "private_key": good["private_key"]},
 		"not for alice":          {"certificate": entries(t, ids)["smime/"+identities.Carol]["certificate"], "private_key": entries(t, ids)["smime/"+identities.Carol]["private_key"]},

@@ -1,7 +1,7 @@
 // Command vaultserver is a real Vault server with only the parts that
-// waxseal's tests use: KV, Transit, PKI, AppRole, token auth, the file audit
-// device, and in-memory or file storage. It starts uninitialised or sealed;
-// sys/init and sys/unseal are the tests' business.
+// waxseal's tests use: KV, Transit, PKI, AppRole, TLS certificate and token
+// auth, the file audit device, and in-memory or file storage. It starts
+// uninitialised or sealed; sys/init and sys/unseal are the tests' business.
 //
 // It prints one JSON line on standard output once it listens, logs to standard
 // error, and exits on SIGINT, SIGTERM, or (with -with-stdin) when its standard
@@ -30,6 +30,7 @@ import (
 	kv "github.com/hashicorp/vault-plugin-secrets-kv"
 	"github.com/hashicorp/vault/audit"
 	"github.com/hashicorp/vault/builtin/credential/approle"
+	certauth "github.com/hashicorp/vault/builtin/credential/cert"
 	"github.com/hashicorp/vault/builtin/logical/pki"
 	"github.com/hashicorp/vault/builtin/logical/transit"
 	vaulthttp "github.com/hashicorp/vault/http"
@@ -47,7 +48,7 @@ type registry map[consts.PluginType]map[string]logical.Factory
 
 var engines = registry{
 	consts.PluginTypeSecrets:    {"kv": kv.Factory, "transit": transit.Factory, "pki": pki.Factory},
-	consts.PluginTypeCredential: {"approle": approle.Factory},
+	consts.PluginTypeCredential: {"approle": approle.Factory, "cert": certauth.Factory},
 }
 
 func (r registry) Get(name string, t consts.PluginType) (func() (any, error), bool) {
@@ -122,6 +123,7 @@ func run() error {
 			return err
 		}
 		tlsConf.Certificates = []tls.Certificate{pair}
+		tlsConf.ClientAuth = tls.RequestClientCert // the login checks it
 		scheme = "https"
 	}
 	addr := scheme + "://" + ln.Addr().String()
