@@ -37,9 +37,22 @@ type search struct {
 	// that were not found.
 	exhausted bool
 
-	crlIssuers map[crlIssuerKey]crlIssuer
-	statuses   map[statusKey]status
+	// pending are the issuers of CRLs that are being checked, each for a CRL
+	// that the check before it needs.
+	pending  []pendingIssuer
+	statuses map[statusKey]status
+	// asked says that something may be known later from a URL.
+	asked bool
 }
+
+// pendingIssuer is the issuer of a CRL whose path is being checked.
+type pendingIssuer struct {
+	cert *certificate
+	list *crl
+}
+
+// statusKey is what the revocation of a certificate depends on.
+type statusKey struct{ cert, issuer, anchor *certificate }
 
 // link is a certificate and a key that may have signed it.
 type link struct {
@@ -62,7 +75,7 @@ func newSearch(ctx context.Context, v *Validator, at time.Time) *search {
 	return &search{
 		ctx: ctx, v: v, at: at,
 		message: &Pool{},
-		checked: map[link]error{}, crlIssuers: map[crlIssuerKey]crlIssuer{}, statuses: map[statusKey]status{},
+		checked: map[link]error{}, statuses: map[statusKey]status{},
 	}
 }
 

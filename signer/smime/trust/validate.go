@@ -43,6 +43,7 @@ func (v *Validator) Validate(ctx context.Context, leaf *x509.Certificate, interm
 type verdict struct {
 	path              []*certificate
 	chain, revocation signer.Finding
+	revoked           bool // the certificate itself
 }
 
 // best looks for a path without fault, and else returns what comes closest.
@@ -75,16 +76,19 @@ func (s *search) best(c *certificate) verdict {
 // judge validates one path.
 func (s *search) judge(path []*certificate) verdict {
 	o := s.checkPath(path, signMail)
-	switch {
-	case o.problem != "":
+	if o.problem != "" {
 		return verdict{
 			chain:      signer.Finding{Verdict: signer.Fail, Reason: o.problem},
 			revocation: signer.Finding{Verdict: signer.None, Reason: "revocation is not checked, as the path is not valid"},
 		}
-	case o.weak != "":
-		return verdict{chain: signer.Finding{Verdict: signer.Policy, Reason: o.weak}, revocation: s.revocation(path)}
 	}
-	return verdict{chain: signer.Finding{Verdict: signer.Pass}, revocation: s.revocation(path)}
+	chain := signer.Finding{Verdict: signer.Pass}
+	if o.weak != "" {
+		chain = signer.Finding{Verdict: signer.Policy, Reason: o.weak}
+	}
+	one := verdict{chain: chain}
+	one.revocation, one.revoked = s.revocation(path)
+	return one
 }
 
 // perfect is the rank at which no other path can be better: because all is
@@ -98,18 +102,10 @@ const perfect = 100
 // another path.
 func (v *verdict) rank() int {
 	chain := map[signer.Verdict]int{signer.Pass: 20, signer.Policy: 10}[v.chain.Verdict]
-	switch v.revocation.Verdict {
-	case signer.Pass:
-		chain += 4
-	case signer.Fail:
-		chain += 3
-	case signer.TempError:
-		chain += 2
-	case signer.None:
-		chain += 1
-	}
-	if v.chain.Verdict == signer.Pass && v.revocation.Verdict == signer.Pass {
+	if v.revoked || v.chain.Verdict == signer.Pass && v.revocation.Verdict == signer.Pass {
 		return perfect
 	}
-	return chain
+	return chain + map[signer.Verdict]int{
+		signer.Pass: 4, signer.Fail: 3, signer.TempError: 2, signer.Policy: 2, signer.None: 1,
+	}[v.revocation.Verdict]
 }
