@@ -45,6 +45,15 @@ func mustCertificate(t testing.TB, der []byte) *x509.Certificate {
 	return x
 }
 
+func mustPool(t testing.TB, certs ...*x509.Certificate) *Pool {
+	t.Helper()
+	p, err := NewPool(certs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // mailCertificates takes the certificates out of the signature of a signed
 // mail: the signer's, and the others.
 func mailCertificates(t testing.TB, mail []byte) (leaf *x509.Certificate, others []*x509.Certificate) {

@@ -26,7 +26,7 @@ func pkitsValidator(t testing.TB) *Validator {
 		t.Fatal(err)
 	}
 	return &Validator{
-		Anchors:    NewPool(root),
+		Anchors:    mustPool(t, root),
 		Revocation: revocation,
 		Rules:      Rules{AllowSHA1: true, AllowDSA: true},
 	}

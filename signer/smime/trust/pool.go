@@ -24,20 +24,24 @@ type Pool struct {
 	bySubject map[string][]*certificate
 }
 
-// NewPool returns a pool of those certificates. One that can't be read whole is
-// left out: it could not be used.
-func NewPool(certs ...*x509.Certificate) *Pool {
+// NewPool returns a pool of those certificates. It is an error if one of them
+// can't be read whole, and the pool has the others then.
+func NewPool(certs ...*x509.Certificate) (*Pool, error) {
 	p := &Pool{}
-	for _, x := range certs {
-		if c, err := readCertificate(x); err == nil && c.malformed == nil {
-			p.add(c)
+	var problems []error
+	for i, x := range certs {
+		c, err := readCertificate(x)
+		if err == nil {
+			err = c.malformed
 		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("certificate %d: %w", i+1, err))
+			continue
+		}
+		p.add(c)
 	}
-	return p
+	return p, errors.Join(problems...)
 }
-
-// NewAnchors returns a pool of trust anchors.
-func NewAnchors(certs ...*x509.Certificate) *Pool { return NewPool(certs...) }
 
 // ReadPool reads files of PEM certificates (RFC 7468). It collects what is
 // wrong in all of them.
