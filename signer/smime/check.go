@@ -1,8 +1,6 @@
 package smime
 
 import (
-	"crypto/ecdh"
-	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
@@ -30,8 +28,7 @@ func CheckSigner(cert *x509.Certificate, now time.Time) error {
 // of a kind that can't be encrypted to.
 func CheckRecipient(cert *x509.Certificate, now time.Time) error {
 	usage, name := x509.KeyUsageKeyEncipherment, "keyEncipherment"
-	switch cert.PublicKey.(type) {
-	case *ecdsa.PublicKey, *ecdh.PublicKey:
+	if cms.AgreesOnKey(cert) {
 		usage, name = x509.KeyUsageKeyAgreement, "keyAgreement"
 	}
 	if err := checkUse(cert, now, usage, name); err != nil {

@@ -44,6 +44,7 @@ func TestCheck(t *testing.T) {
 		{"short", "rsa1024", nil, now, "1024 bits", "1024 bits"},
 		{"p256", "p256", func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageKeyAgreement }, now, "", ""},
 		{"p256 sign only", "p256", nil, now, "", "lacks keyAgreement"},
+		{"p256 agreement only", "p256", func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement }, now, "lacks digitalSignature", ""},
 		{"p224", "p224", func(c *x509.Certificate) { c.KeyUsage = 0 }, now, "curve is not one of", "needs a curve"},
 		{"ed25519", "ed25519", nil, now, "", "it can only sign"},
 	} {

@@ -17,15 +17,19 @@ import (
 	"waxseal/signer"
 )
 
-// corpusMails returns the mails below mail and smime of the corpus by name. The
-// corpus is where WAXSEAL_CORPUS says, else shared/corpus beside the module. A
+// corpusRoot is where WAXSEAL_CORPUS says, else shared/corpus beside the module.
+func corpusRoot() string {
+	if root := os.Getenv("WAXSEAL_CORPUS"); root != "" {
+		return root
+	}
+	return filepath.Join("..", "..", "..", "shared", "corpus")
+}
+
+// corpusMails returns the mails below mail and smime of the corpus by name. A
 // file that has no header is no mail; one in mbox form is many.
 func corpusMails(t testing.TB) map[string]string {
 	t.Helper()
-	root := os.Getenv("WAXSEAL_CORPUS")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "corpus")
-	}
+	root := corpusRoot()
 	mails := map[string]string{}
 	for _, folder := range []string{"mail", "smime"} {
 		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, d fs.DirEntry, err error) error {

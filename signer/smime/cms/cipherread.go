@@ -48,9 +48,10 @@ func parseContentAlgorithm(der []byte) (contentAlgorithm, error) {
 		return a, nil
 	}
 	var gcm cryptobyte.String
+	a.tag = 12 // the default (RFC 5084, Section 3.2)
 	if !parameters.ReadASN1(&gcm, casn1.SEQUENCE) || !parameters.Empty() ||
 		!gcm.ReadASN1(&iv, casn1.OCTET_STRING) ||
-		!gcm.ReadOptionalASN1Integer(&a.tag, casn1.INTEGER, 12) || !gcm.Empty() ||
+		!gcm.Empty() && !gcm.ReadASN1Integer(&a.tag) || !gcm.Empty() ||
 		a.tag < 12 || a.tag > tagSize {
 		return a, shapeError("the parameters of GCM")
 	}

@@ -88,21 +88,30 @@ func CheckRecipientKey(cert *x509.Certificate) error {
 	return &UnsupportedKeyError{"unknown", "an algorithm that is not known"}
 }
 
-// agreementKey returns the certificate's key if it can agree on a key: that of
-// an elliptic curve of NIST, or X25519, which crypto/x509 knows as a key without
-// an algorithm.
+// AgreesOnKey reports whether content is encrypted to the certificate with key
+// agreement, which needs the key usage keyAgreement: its key is one of an
+// elliptic curve of NIST, or X25519.
+func AgreesOnKey(cert *x509.Certificate) bool {
+	_, ok := agreementKey(cert)
+	return ok
+}
+
+// agreementKey returns the certificate's key if it can agree on a key.
 func agreementKey(cert *x509.Certificate) (*ecdh.PublicKey, bool) {
-	switch pub := cert.PublicKey.(type) {
-	case *ecdsa.PublicKey:
-		if pub.Curve == nil {
-			return nil, false
-		}
+	if pub, ok := cert.PublicKey.(*ecdsa.PublicKey); ok && pub.Curve != nil {
 		key, err := pub.ECDH()
 		return key, err == nil
-	case *ecdh.PublicKey:
-		return pub, true
 	}
-	return nil, false
+	if cert.PublicKey != nil || cert.PublicKeyAlgorithm != x509.UnknownPublicKeyAlgorithm {
+		return nil, false
+	}
+	// crypto/x509 knows X25519, but leaves it out of certificates.
+	pub, err := x509.ParsePKIXPublicKey(cert.RawSubjectPublicKeyInfo)
+	if err != nil {
+		return nil, false
+	}
+	key, ok := pub.(*ecdh.PublicKey)
+	return key, ok
 }
 
 // recipientInfo returns the RecipientInfo (RFC 5652, Section 6.2) that brings
