@@ -149,6 +149,9 @@ func (c *Client) BeginData(part []byte) {
 	}
 }
 
+// BeginLine ends a last line that has no end.
+func (c *Client) BeginLine() { c.conn.Write([]byte("\r\n")) }
+
 // EndData sends the final dot and returns the answer, or an error if the
 // server hung up.
 func (c *Client) EndData() (Reply, error) {
@@ -166,7 +169,7 @@ func (c *Client) Data(message []byte) Reply {
 	c.deadline()
 	c.BeginData(message)
 	if !bytes.HasSuffix(message, []byte("\r\n")) && len(message) > 0 {
-		c.conn.Write([]byte("\r\n"))
+		c.BeginLine()
 	}
 	r, err := c.EndData()
 	if err != nil {

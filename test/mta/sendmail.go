@@ -258,6 +258,10 @@ const sendmailMC = "divert(-1)\n" +
 	"define(`SMART_HOST', `esmtp:[127.0.0.1]')dnl\n" +
 	"define(`ESMTP_MAILER_ARGS', `TCP $h @SINK@')dnl\n" +
 	"define(`confME_TOO', `True')dnl\n" +
+	// As docs/sendmail.md says: otherwise Sendmail rewrites the MIME structure of
+	// what it sends, whatever looks odd to it, and the signature of such a message
+	// is dead.
+	"define(`confMAX_MIME_HEADER_LENGTH', `0/0')dnl\n" +
 	"FEATURE(`nocanonify')dnl\n" +
 	"FEATURE(`accept_unqualified_senders')dnl\n" +
 	"FEATURE(`accept_unresolvable_domains')dnl\n" +
