@@ -154,20 +154,31 @@ const (
 )
 
 // Decisive returns the verification that speaks for the message. With AnySigner,
-// which the empty rule stands for too, it is one that passes as a whole, else
-// one that would but for its signer, else the first. With AllSigners it is the
-// first one that does not pass, else the first. found is what Verify returns.
+// which the empty rule stands for too, it is the first one that passes as a
+// whole, else the one that comes closest: with integrity, for the address, of a
+// known authority. With AllSigners it is the first one that does not pass, else
+// the first. found is what Verify returns.
 func Decisive(found []signer.Verification, rule string) *signer.Verification {
-	passes := func(v *signer.Verification) bool { return v.Result().Verdict == signer.Pass }
+	best := &found[0]
 	for i := range found {
-		if passes(&found[i]) != (rule == AllSigners) {
-			return &found[i]
+		v := &found[i]
+		switch passes := v.Result().Verdict == signer.Pass; {
+		case passes != (rule == AllSigners):
+			return v
+		case rule != AllSigners && closeness(v) > closeness(best):
+			best = v
 		}
 	}
-	for i := range found {
-		if rule != AllSigners && found[i].Integrity.Verdict == signer.Pass {
-			return &found[i]
+	return best
+}
+
+// closeness says how near a verification is to a pass.
+func closeness(v *signer.Verification) int {
+	n := 0
+	for i, f := range []signer.Finding{v.Chain, v.Address, v.Integrity} {
+		if f.Verdict == signer.Pass {
+			n += 1 << i
 		}
 	}
-	return &found[0]
+	return n
 }
