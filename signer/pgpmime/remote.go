@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-	"io"
 
 	pgped25519 "github.com/ProtonMail/go-crypto/openpgp/ed25519"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -55,30 +54,15 @@ func samePublicKey(k *packet.PublicKey, want crypto.PublicKey) bool {
 	return false
 }
 
-// checkRemote says whether the library can sign with a remote key of this kind;
-// it panics on the others.
+// checkRemote says whether a remote key of this kind can sign.
 func checkRemote(k *packet.PublicKey) error {
 	switch k.PubKeyAlgo {
-	case packet.PubKeyAlgoRSA, packet.PubKeyAlgoRSASignOnly, packet.PubKeyAlgoECDSA:
+	case packet.PubKeyAlgoRSA, packet.PubKeyAlgoRSASignOnly, packet.PubKeyAlgoECDSA, packet.PubKeyAlgoEd25519:
 		return nil
+	case packet.PubKeyAlgoEdDSA:
+		if curve, err := k.Curve(); err == nil && curve == packet.Curve25519 {
+			return nil
+		}
 	}
-	return fmt.Errorf("%w: %s; use RSA or ECDSA", ErrRemoteAlgorithm, algorithmName(k))
-}
-
-// recorder keeps the error of a remote signer, which the library drops.
-type recorder struct {
-	crypto.Signer
-	err error
-}
-
-// Sign signs with the remote key.
-func (r *recorder) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	sig, err := r.Signer.Sign(rand, digest, opts)
-	if err == nil && len(sig) == 0 {
-		err = errors.New("it returned no signature")
-	}
-	if err != nil {
-		r.err = err
-	}
-	return sig, err
+	return fmt.Errorf("%w: %s; use RSA, ECDSA or Ed25519", ErrRemoteAlgorithm, algorithmName(k))
 }

@@ -16,6 +16,8 @@ import (
 	pgpecdsa "github.com/ProtonMail/go-crypto/openpgp/ecdsa"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+
+	"waxseal/signer"
 )
 
 // remoteSigner is a key elsewhere: only its public part is known here.
@@ -147,13 +149,14 @@ func TestRemoteKeyOfAnotherCertificate(t *testing.T) {
 	}
 }
 
-// The library panics if an Ed25519 key is not its own.
+// The library panics if an Ed25519 key is not its own; it works all the same.
 func TestRemoteEd25519(t *testing.T) {
 	g := gpg(t)
-	for _, secret := range [][]byte{
-		g.secret(t, "edda@example.com"),
-		first(made(t, "edda@example.com", configEd25519)),
-		first(made(t, "edda@example.com", configV6)),
+	rosa := g.key(t, "rosa@example.com")
+	for what, secret := range map[string][]byte{
+		"old form": g.secret(t, "edda@example.com"),
+		"new form": first(made(t, "edda@example.com", configEd25519)),
+		"v6":       first(made(t, "edda@example.com", configV6)),
 	} {
 		ring, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(secret))
 		if err != nil {
@@ -167,20 +170,53 @@ func TestRemoteEd25519(t *testing.T) {
 			t.Fatalf("%T", k)
 		}
 		public := armored(t, openpgp.PublicKeyType, func(w *bytes.Buffer) error { return ring[0].Serialize(w) })
-		k, err := ParseKey("edda@example.com", public, ed25519.NewKeyFromSeed(seed))
+		key := ed25519.NewKeyFromSeed(seed)
+		k, err := ParseKey("edda@example.com", public, remoteSigner{key: key})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := k.CheckSign(day()); !errors.Is(err, ErrRemoteAlgorithm) {
-			t.Errorf("check: %v", err)
+		if err := k.CheckSign(day()); err != nil {
+			t.Errorf("%s: %v", what, err)
 		}
-		if _, err := Sign(entity("Hello\n"), k, SignOptions{}); !errors.Is(err, ErrRemoteAlgorithm) {
-			t.Errorf("sign: %v", err)
+		for range 3 { // numbers may be short
+			signed, signature := detached(t, entity("Hello\n"), k)
+			if v := verified(t, string(signed), signature, []*Certificate{k.Certificate()}, VerifyOptions{Address: "edda@example.com"}); v.Result().Verdict != signer.Pass {
+				t.Errorf("%s: %+v", what, v)
+			}
+			if what == "old form" {
+				expectStatus(t, g.verify(t, signed, signature), "GOODSIG", "VALIDSIG "+g.fingerprint("edda@example.com"))
+			}
 		}
-		to := []*Certificate{g.recipient(t, "rosa@example.com")}
-		if _, err := Encrypt(io.Discard, entity("Hello\n"), to, k, EncryptOptions{}); !errors.Is(err, ErrRemoteAlgorithm) {
-			t.Errorf("encrypt: %v", err)
+		message := encrypted(t, entity("Hello\n"), []*Certificate{rosa.Certificate()}, k, EncryptOptions{})
+		_, d := decrypted(t, message, []*Key{rosa}, DecryptOptions{Certificates: []*Certificate{k.Certificate()}})
+		if len(d.Signatures) != 1 || d.Signatures[0].Integrity.Verdict != signer.Pass {
+			t.Errorf("%s: %+v", what, d.Signatures)
 		}
+		if what == "old form" {
+			_, status := g.decrypt(t, message)
+			expectStatus(t, status, "DECRYPTION_OKAY", "GOODSIG")
+		}
+
+		sealed := errors.New("vault is sealed")
+		for what, sign := range map[string]func([]byte, crypto.SignerOpts) ([]byte, error){
+			"error":   func([]byte, crypto.SignerOpts) ([]byte, error) { return nil, sealed },
+			"nothing": func([]byte, crypto.SignerOpts) ([]byte, error) { return nil, nil },
+			"short":   func([]byte, crypto.SignerOpts) ([]byte, error) { return make([]byte, 63), nil },
+			"zeros":   func([]byte, crypto.SignerOpts) ([]byte, error) { return make([]byte, 64), nil },
+			"other digest": func(d []byte, o crypto.SignerOpts) ([]byte, error) {
+				return key.Sign(nil, make([]byte, len(d)), o)
+			},
+		} {
+			k.remote = remoteSigner{key: key, sign: sign}
+			_, err := Sign(entity("Hello\n"), k, SignOptions{})
+			if err == nil || what == "error" && !errors.Is(err, sealed) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+	// Ed448 has no remote form.
+	if err := checkRemote(&packet.PublicKey{PubKeyAlgo: packet.PubKeyAlgoEd448}); !errors.Is(err, ErrRemoteAlgorithm) {
+		t.Errorf("%v", err)
 	}
 }
 

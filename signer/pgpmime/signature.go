@@ -15,7 +15,7 @@ import (
 type signature struct {
 	name   string // whose key it is, for errors
 	key    *packet.PrivateKey
-	remote *recorder // nil if the key is here
+	remote crypto.Signer // nil if the key is here
 	digest crypto.Hash
 	packet *packet.Signature
 	hash   hash.Hash
@@ -38,8 +38,8 @@ func newSignature(k *Key, digest crypto.Hash, env environment) (s *signature, er
 		if err := checkRemote(c.public); err != nil {
 			return nil, err
 		}
-		s.remote = &recorder{Signer: k.remote}
-		s.key = &packet.PrivateKey{PublicKey: *c.public, PrivateKey: s.remote}
+		s.remote = k.remote
+		s.key = &packet.PrivateKey{PublicKey: *c.public}
 	}
 	s.packet = &packet.Signature{
 		Version:           c.public.Version,
@@ -89,18 +89,10 @@ func (s *signature) finish() (encoded []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.packet.Sign(s.hash, s.key, s.config)
-	if s.remote != nil && s.remote.err != nil {
-		return nil, fmt.Errorf("remote key: %w", s.remote.err)
-	}
-	if err != nil {
+	if encoded, err = s.encode(); err != nil {
 		return nil, err
 	}
-	var buf bytes.Buffer
-	if err := s.packet.Serialize(&buf); err != nil {
-		return nil, err
-	}
-	read, err := packet.Read(bytes.NewReader(buf.Bytes()))
+	read, err := packet.Read(bytes.NewReader(encoded))
 	if err != nil {
 		return nil, fmt.Errorf("read the new signature back: %w", err)
 	}
@@ -110,6 +102,34 @@ func (s *signature) finish() (encoded []byte, err error) {
 	}
 	if err := s.key.PublicKey.VerifySignature(check, made); err != nil {
 		return nil, fmt.Errorf("the new signature does not verify with the certificate: %w", err)
+	}
+	return encoded, nil
+}
+
+// encode signs and returns the packet.
+func (s *signature) encode() ([]byte, error) {
+	if s.remote != nil {
+		r := remoteSignature{
+			key:    &s.key.PublicKey,
+			remote: s.remote,
+			random: s.config.Random(),
+			kind:   s.packet.SigType,
+			digest: s.digest,
+			salt:   s.packet.Salt(),
+			hash:   s.hash,
+		}
+		r.identify(s.packet.CreationTime)
+		for _, to := range s.packet.IntendedRecipients {
+			r.subpacket(subIntendedRecipient, append([]byte{byte(to.KeyVersion)}, to.Fingerprint...))
+		}
+		return r.encode()
+	}
+	if err := s.packet.Sign(s.hash, s.key, s.config); err != nil {
+		return nil, err
+	}
+	var buf bytes.Buffer
+	if err := s.packet.Serialize(&buf); err != nil {
+		return nil, err
 	}
 	return buf.Bytes(), nil
 }

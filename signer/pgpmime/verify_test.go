@@ -47,6 +47,9 @@ func TestVerifyWhatGPGSigns(t *testing.T) {
 	for _, user := range append(gpgUsers, "solo@example.com") {
 		held := []*Certificate{g.recipient(t, "gone@example.com"), g.recipient(t, user)}
 		for _, args := range [][]string{{"--armor"}, {}, {"--textmode"}, {"--digest-algo", "SHA512"}, {"--digest-algo", "SHA384"}} {
+			if user == "otto@example.com" && slices.Contains(args, "SHA384") {
+				continue // too short for the curve, says gpg
+			}
 			signature := g.sign(t, text, append(args, "-u", user)...)
 			v := verified(t, text, signature, held, VerifyOptions{Address: strings.ToUpper(user)})
 			if v.Result().Verdict != signer.Pass {
@@ -329,7 +332,6 @@ func TestVerifyMessage(t *testing.T) {
 			}
 		}
 		// One bit of it.
-		damaged := 0
 		for i := range message {
 			bad := bytes.Clone(message)
 			bad[i] ^= 4
@@ -338,7 +340,6 @@ func TestVerifyMessage(t *testing.T) {
 			if err == nil && got.String() != text && slices.ContainsFunc(o.Signatures, func(v signer.Verification) bool { return v.Integrity.Verdict == signer.Pass }) {
 				t.Fatalf("byte %d: a signature is good over %q", i, got.String())
 			}
-			damaged++
 		}
 	}
 }
