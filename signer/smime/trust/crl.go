@@ -49,6 +49,9 @@ type crlEntry struct {
 	at     time.Time
 }
 
+// entrySize is about how many bytes of memory an entry takes.
+const entrySize = 72
+
 // issuingPoint is an IssuingDistributionPoint (RFC 5280, Section 5.2.5).
 type issuingPoint struct {
 	point                                   distributionPoint

@@ -76,7 +76,7 @@ func parseRDN(set cryptobyte.String) (string, int, error) {
 		if len(parts) == maxNameParts {
 			return "", 0, errName
 		}
-		parts = append(parts, hex.EncodeToString(oid)+"="+comparable(tag, value))
+		parts = append(parts, hex.EncodeToString(oid)+"="+folded(tag, value))
 	}
 	if len(parts) == 0 {
 		return "", 0, errName
@@ -85,10 +85,10 @@ func parseRDN(set cryptobyte.String) (string, int, error) {
 	return strings.Join(parts, "\x01"), len(parts), nil
 }
 
-// comparable makes an attribute's value ready for comparison: without regard to
+// folded makes an attribute's value ready for comparison: without regard to
 // the kind of string, case, and how much white space there is (RFC 4518). What
 // is no string is compared as it is.
-func comparable(tag casn1.Tag, value []byte) string {
+func folded(tag casn1.Tag, value []byte) string {
 	text, ok := directoryString(tag, value)
 	if !ok {
 		return "#" + hex.EncodeToString([]byte{byte(tag)}) + hex.EncodeToString(value)

@@ -111,7 +111,6 @@ func (s *search) revocation(path []*certificate) (f signer.Finding, leaf bool) {
 	if len(path) == 1 {
 		return signer.Finding{Verdict: signer.None, Reason: "the certificate is trusted itself"}, false
 	}
-	s.asked = false
 	switch st := s.pathStatus(path); {
 	case st.state == good:
 		return signer.Finding{Verdict: signer.Pass}, false
