@@ -120,3 +120,81 @@ func BenchmarkContent(b *testing.B) {
 		}
 	})
 }
+
+// TestGCMAdditionalData compares with crypto/cipher, for all lengths of tags.
+func TestGCMAdditionalData(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	for range 300 {
+		secret := make([]byte, 16+nonceSize+random.IntN(3*chunkSize))
+		aad := make([]byte, random.IntN(100))
+		if random.IntN(10) == 0 {
+			aad = make([]byte, random.IntN(3*chunkSize))
+		}
+		for _, b := range [][]byte{secret, aad} {
+			for i := range b {
+				b[i] = byte(random.Uint32())
+			}
+		}
+		key, nonce, plain := secret[:16], secret[16:16+nonceSize], secret[16+nonceSize:]
+		if random.IntN(5) == 0 {
+			plain = plain[:0]
+		}
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tag := 12 + random.IntN(5)
+		aead, err := cipher.NewGCMWithTagSize(block, tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed := aead.Seal(nil, nonce, plain, aad)
+		ciphertext, mac := sealed[:len(plain)], sealed[len(plain):]
+
+		body, err := contentAlgorithm{AES128GCM, suites[AES128GCM], nonce, tag}.newContentReader(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := body.decrypt(&out, bytes.NewReader(ciphertext)); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(out.Bytes(), plain) || body.sound(aad, mac) != 1 {
+			t.Fatalf("%d octets and %d of additional data, tag of %d: not what crypto/cipher has", len(plain), len(aad), tag)
+		}
+		mac[random.IntN(tag)] ^= 1
+		if body.sound(aad, mac) != 0 || body.sound(append(aad, 0), sealed[len(plain):]) != 0 || body.sound(aad, mac[:tag-1]) != 0 {
+			t.Fatal("a wrong tag is right")
+		}
+	}
+}
+
+// TestUnpad has every padding octet with a right and a wrong block.
+func TestUnpad(t *testing.T) {
+	for _, size := range []int{8, 16} {
+		for pad := range 256 {
+			last := bytes.Repeat([]byte{byte(pad)}, size)
+			left, good := unpad(last)
+			wantGood, wantLeft := 0, 0
+			if pad >= 1 && pad <= size {
+				wantGood, wantLeft = 1, size-pad
+			}
+			if left != wantLeft || good != wantGood {
+				t.Errorf("block of %d, padding %d: got %d, %d", size, pad, left, good)
+			}
+			for i := max(0, size-pad); wantGood == 1 && i < size-1; i++ {
+				last[i] ^= 0x80
+				if left, good := unpad(last); left != 0 || good != 0 {
+					t.Errorf("block of %d, padding %d, octet %d changed: got %d, %d", size, pad, i, left, good)
+				}
+				last[i] ^= 0x80
+			}
+			for i := range max(0, size-pad) * wantGood {
+				last[i] ^= 0x80
+				if left, good := unpad(last); left != wantLeft || good != 1 {
+					t.Errorf("block of %d, padding %d, content octet %d changed: got %d, %d", size, pad, i, left, good)
+				}
+			}
+		}
+	}
+}
