@@ -2,6 +2,7 @@ package trust
 
 import (
 	"context"
+	"crypto/x509"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,4 +70,45 @@ func TestPKITS(t *testing.T) {
 	if valid+invalid != 202 {
 		t.Errorf("there are %d mails with a right answer, not 202", valid+invalid)
 	}
+}
+
+// TestPKITSPolicies runs what the suite has for other initial settings, which a
+// mail's name can't say.
+func TestPKITSPolicies(t *testing.T) {
+	base := pkitsValidator(t)
+	certs := filepath.Join(corpusDir(t, "pkits/smime"), "certs")
+	right, count := 0, 0
+	for line := range strings.Lines(string(mustRead(t, "testdata/pkits-policies.txt"))) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "#") {
+			continue
+		}
+		f := strings.Split(line, "; ")
+		if len(f) != 5 {
+			t.Fatalf("not five fields: %s", line)
+		}
+		v := *base
+		for _, policy := range strings.Fields(f[2]) {
+			if policy == "any" {
+				v.Rules.Policies = append(v.Rules.Policies, oidAnyPolicy)
+			} else {
+				v.Rules.Policies = append(v.Rules.Policies, "2.16.840.1.101.3.2.1.48."+policy)
+			}
+		}
+		v.Rules.RequireExplicitPolicy = strings.Contains(f[3], "explicit")
+		v.Rules.InhibitPolicyMapping = strings.Contains(f[3], "nomapping")
+		v.Rules.InhibitAnyPolicy = strings.Contains(f[3], "noany")
+		var path []*x509.Certificate
+		for _, name := range strings.Fields(f[1]) {
+			path = append(path, mustCertificate(t, mustRead(t, filepath.Join(certs, name+".crt"))))
+		}
+		r := v.Validate(context.Background(), path[0], path[1:], pkitsTime, "")
+		got := r.Chain.Verdict == signer.Pass && r.Certificate.Verdict == signer.Pass && r.Revocation.Verdict == signer.Pass
+		count++
+		if got == (f[4] == "valid") {
+			right++
+		} else {
+			t.Errorf("%s: got %v\nchain %v\nrevocation %v", line, got, r.Chain, r.Revocation)
+		}
+	}
+	t.Logf("%d of %d verdicts are right for other initial settings", right, count)
 }
