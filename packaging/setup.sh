@@ -15,7 +15,11 @@ setup() {
 	case ${1:-} in
 	demo) packages="ca-certificates git openssl gnupg postfix" ;;
 	test) packages="ca-certificates git openssl gnupg gpgsm postfix m4 gcc libc6-dev
-		libwrap0 libdb5.3 libnsl2 libldap-2.5-0 libsasl2-2 libsasl2-modules liblockfile1" ;;
+		libwrap0 libdb5.3 libnsl2 libldap-2.5-0 libsasl2-2 libsasl2-modules liblockfile1
+		libnss3-tools default-jdk-headless libbcmail-java sq sqop rnp"
+		# Debian's npm comes with hundreds of packages, other builds of Node.js
+		# bring their own.
+		command -v node >/dev/null && command -v npm >/dev/null || packages+=" nodejs npm" ;;
 	*) echo "setup: say 'setup demo' or 'setup test'" >&2; return 2 ;;
 	esac
 	for name in $packages; do

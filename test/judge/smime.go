@@ -54,6 +54,17 @@ func VerifySMIME(t testing.TB, s *identities.Set, message []byte, signer string)
 	return read(t, file("out")), nil
 }
 
+// SignedParts returns the first part of a multipart/signed message and the
+// SignedData in the second.
+func SignedParts(message []byte) (content, data []byte, err error) {
+	content, signature, err := signed(message, "application/pkcs7-signature")
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err = decodeBase64(signature)
+	return content, data, err
+}
+
 // DecryptSMIME lets openssl decrypt a message with somebody's key and returns
 // the entity inside. The cipher, "aes-256-cbc" or "aes-256-gcm", must be that of
 // the message.
