@@ -50,6 +50,9 @@ type SignOptions struct {
 	// that is not the signer's (RFC 8551, Section 2.5.3). It goes into the
 	// message.
 	EncryptionCertificate *x509.Certificate
+	// Capabilities are the ciphers that answers may be encrypted with, the best
+	// first; none means all that Encrypt knows.
+	Capabilities []Cipher
 	// Time is the signing time; zero means now.
 	Time time.Time
 	// Boundary is the boundary of multipart/signed, so that tests know it;

@@ -145,3 +145,19 @@ func TestGPGSMVerifiesPSS(t *testing.T) {
 		}
 	}
 }
+
+// TestSignCapabilities has OpenSSL read which ciphers are announced.
+func TestSignCapabilities(t *testing.T) {
+	id := as("p256")
+	signed, err := Sign(entityOf(entities["text"]), id.chain, id.key, SignOptions{Capabilities: []Cipher{CipherAES128CBC, CipherAES256CBC}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := printed(t, signedDataOf(t, signed))
+	first, second := strings.Index(text, ":aes-128-cbc"), strings.Index(text, ":aes-256-cbc")
+	if first < 0 || second < first || strings.Contains(text, "gcm") {
+		t.Errorf("the capabilities are others: %d, %d", first, second)
+	}
+	_, err = Sign(entityOf(entities["text"]), id.chain, id.key, SignOptions{Capabilities: []Cipher{99}})
+	expect(t, "unknown", err, "there is no cipher 99")
+}

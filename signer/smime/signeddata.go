@@ -76,7 +76,7 @@ func signedData(a *algorithm, digest []byte, chain []*x509.Certificate, key cryp
 // that names the certificate. The signing time is UTCTime until 2049 (RFC 5652,
 // Section 11.3), which is what encoding/asn1 makes of it.
 func signedAttributes(digest []byte, cert *x509.Certificate, o SignOptions) ([]pkcs7.Attribute, error) {
-	capabilities, err := cms.SMIMECapabilities()
+	capabilities, err := cms.SMIMECapabilities(o.Capabilities...)
 	if err != nil {
 		return nil, err
 	}

@@ -155,8 +155,8 @@ const (
 
 // Decisive returns the verification that speaks for the message. With AnySigner,
 // which the empty rule stands for too, it is the first one that passes as a
-// whole, else the one that comes closest: with integrity, for the address, of a
-// known authority. With AllSigners it is the first one that does not pass, else
+// whole, else the one that comes closest: with integrity above all, then for the
+// address, then of a known authority. With AllSigners it is the first one that does not pass, else
 // the first. found is what Verify returns.
 func Decisive(found []signer.Verification, rule string) *signer.Verification {
 	best := &found[0]
@@ -175,9 +175,12 @@ func Decisive(found []signer.Verification, rule string) *signer.Verification {
 // closeness says how near a verification is to a pass.
 func closeness(v *signer.Verification) int {
 	n := 0
-	for i, f := range []signer.Finding{v.Chain, v.Address, v.Integrity} {
+	if v.Revocation.Verdict != signer.Fail {
+		n = 1
+	}
+	for i, f := range []signer.Finding{v.Certificate, v.Chain, v.Address, v.Integrity} {
 		if f.Verdict == signer.Pass {
-			n += 1 << i
+			n += 2 << i
 		}
 	}
 	return n

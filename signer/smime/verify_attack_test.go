@@ -211,6 +211,11 @@ func TestVerifyTwins(t *testing.T) {
 		if v.Result().Verdict != signer.Pass || !v.X509.Equal(renewed.cert()) {
 			t.Errorf("%+v", v)
 		}
+		// Also when nobody asks about an address.
+		v = checkDetached(t, []byte(attacked), f.data(false, f.signerInfo(t)), trusting(""))[0]
+		if !v.X509.Equal(renewed.cert()) {
+			t.Errorf("without an address: %+v", v)
+		}
 		// Unless the signature says that it was the expired one.
 		hash := sha256.Sum256(expired.cert().Raw)
 		f.attributes = append(f.attributes, attribute(idCertificateV2, essCertificate(hash[:])))
@@ -303,6 +308,44 @@ func TestVerifyFloods(t *testing.T) {
 			t.Errorf("%s: %+v", tc.name, last)
 		}
 	}
+}
+
+// TestVerifyManySigners has more signers than are judged, each with a certificate of
+// his own, and more candidates than are tried.
+func TestVerifyManySigners(t *testing.T) {
+	var infos, certs [][]byte
+	key := newKey("rsa2048")
+	for range 20 {
+		f := newForger(issue("many", key, pki().intermediate, nil), attacked)
+		infos, certs = append(infos, f.signerInfo(t)), append(certs, f.certs...)
+	}
+	f := newForger(as("rsa2048"), attacked)
+	f.certs = certs
+	found := checkDetached(t, []byte(attacked), f.data(false, infos...), trusting("many@example.com"))
+	if len(found) != 20 {
+		t.Fatalf("%d found", len(found))
+	}
+	for i := range found {
+		if found[i].Integrity.Verdict != signer.Pass || (found[i].Result().Verdict == signer.Pass) != (i < maxJudged) {
+			t.Errorf("signer %d: %+v", i, found[i])
+		}
+	}
+
+	// 32 signers, each with 50 twins of the certificate: not all are tried.
+	infos, certs = nil, nil
+	fake := issue("Intermediate", newKey("p256"), nil, nil)
+	for range 50 {
+		certs = append(certs, issue("twin", newKey("p256"), fake, func(c *x509.Certificate) { c.SubjectKeyId = []byte("twin") }).cert().Raw)
+	}
+	f.algorithm, f.id = sequence(value(idECDSAandSHA256)), as("p256")
+	f.sid, f.certs = tagged(0x80, []byte("twin")), certs
+	info := f.signerInfo(t)
+	for range cms.MaxSigners {
+		infos = append(infos, info)
+	}
+	found = checkDetached(t, []byte(attacked), f.data(false, infos...), trusting(""))
+	want(t, "first twin", found[0].Integrity, signer.Fail, "by the certificate's key")
+	want(t, "last twin", found[len(found)-1].Integrity, signer.Neutral, "was not checked")
 }
 
 // TestVerifyMemory verifies 100 MB. All that is allocated on the way has to stay

@@ -234,7 +234,7 @@ func (k *publicKey) fits(s scheme, hash crypto.Hash, attributes bool) signer.Fin
 	case *rsa.PublicKey:
 		ok = s.method == rsaPSS || s.method == rsaPKCS1 && !k.onlyPSS
 		bits := key.N.BitLen()
-		if bits > maxRSA || bits < weakestRSA && s.method == rsaPSS {
+		if bits > longestRSA || bits < weakestRSA && s.method == rsaPSS {
 			return say(signer.Neutral, fmt.Sprintf("signatures of an RSA key of %d bits are not checked", bits))
 		}
 	case *ecdsa.PublicKey:
@@ -288,8 +288,12 @@ func (k *publicKey) verify(s scheme, hash crypto.Hash, digest, whole, signature 
 	return false
 }
 
-// weakestRSA is the shortest key that crypto/rsa takes, in bits.
-const weakestRSA = 1024
+// weakestRSA is the shortest key that crypto/rsa takes, in bits, and longestRSA
+// the longest one that is worth the time.
+const (
+	weakestRSA = 1024
+	longestRSA = 8192
+)
 
 // verifyShortRSA is RSASSA-PKCS1-v1_5 (RFC 8017, Section 8.2.2) for keys that
 // crypto/rsa refuses. They never count, but old mail has them, and only a right

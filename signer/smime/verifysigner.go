@@ -22,6 +22,11 @@ const (
 	// than one fits if a key has been certified anew, or if someone has made a
 	// certificate that looks like another's.
 	maxCandidates = 4
+	// maxChecks is how many signatures are computed for one message, and
+	// maxJudged how many certificates are judged: with the largest keys that are
+	// taken, both take long.
+	maxChecks = 64
+	maxJudged = 8
 	// maxIdentifier is the most of a name that goes into a report, in bytes.
 	maxIdentifier = 512
 	// clockSkew is how far ahead a signer's clock may be.
@@ -36,6 +41,7 @@ type verifier struct {
 	o       VerifyOptions
 
 	certificates []candidate
+	checks       int
 	results      map[string]trust.Result // by certificate
 }
 
@@ -98,18 +104,17 @@ func (v *verifier) signer(s *cms.SignerInfo) signer.Verification {
 	out.SignedAt = attributes.signedAt
 	hash, structure := v.structure(s, attributes)
 
-	// More than one certificate may fit. The first one with which everything is
-	// good is taken, else the first with which the signature is.
+	// More than one certificate may be meant. The one that comes closest to a
+	// pass is taken.
 	var best *signer.Verification
-	for _, c := range v.candidates(s) {
+	for i, c := range v.candidates(s) {
 		with := out
 		with.Integrity = v.integrity(s, attributes, hash, structure, c.Certificate, &with)
-		v.certificate(c, &with)
-		if with.Result().Verdict == signer.Pass {
-			best = &with
-			break
+		if i > 0 && with.Integrity.Verdict != signer.Pass && with.Integrity.Verdict != signer.Policy {
+			continue // no more of it than that is of interest
 		}
-		if best == nil || best.Integrity.Verdict != signer.Pass && with.Integrity.Verdict == signer.Pass {
+		v.certificate(c, &with)
+		if best == nil || closeness(&with) > closeness(best) {
 			best = &with
 		}
 	}
@@ -181,6 +186,9 @@ func (v *verifier) integrity(s *cms.SignerInfo, a *attributes, hash crypto.Hash,
 	if f := a.protects(s); f.Verdict != signer.Pass {
 		return f
 	}
+	if v.checks++; v.checks > maxChecks {
+		return signer.Finding{Verdict: signer.Neutral, Reason: fmt.Sprintf("it was not checked: the message has more than %d signatures and certificates for them", maxChecks)}
+	}
 	if !v.signatureFits(s, key, scheme, hash) {
 		return signer.Finding{Verdict: signer.Fail, Reason: "the signature is not one of this content by the certificate's key"}
 	}
@@ -235,6 +243,11 @@ func (v *verifier) certificate(c candidate, out *signer.Verification) {
 		return
 	}
 	result, ok := v.results[string(c.Raw)]
+	if !ok && len(v.results) == maxJudged {
+		out.Certificate = signer.Finding{Verdict: signer.Neutral, Reason: fmt.Sprintf("it was not judged: the message has more than %d signers", maxJudged)}
+		out.Chain = out.Certificate
+		return
+	}
 	if !ok {
 		result = v.o.Trust.Validate(v.ctx, c.x509, v.intermediates(c), v.o.At, v.o.Address)
 		v.results[string(c.Raw)] = result

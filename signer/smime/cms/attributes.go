@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
+	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -18,14 +19,22 @@ type Attribute struct {
 
 // SMIMECapabilities returns the attribute that tells a partner's program which
 // content encryption it may use when it answers, the best first (RFC 8551,
-// Section 2.5.2).
-func SMIMECapabilities() (Attribute, error) {
+// Section 2.5.2). None means those that are written, all of them, with
+// AES-256-GCM first.
+func SMIMECapabilities(ciphers ...Cipher) (Attribute, error) {
+	if len(ciphers) == 0 {
+		ciphers = []Cipher{AES256GCM, AES256CBC, AES128GCM, AES128CBC}
+	}
+	for _, c := range ciphers {
+		if !c.known() {
+			return Attribute{}, fmt.Errorf("announce capabilities: there is no %v", c)
+		}
+	}
 	value, err := build("SMIMECapabilities", func(b *cryptobyte.Builder) {
 		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			addAlgorithm(b, oidAES256GCM, nil)
-			addAlgorithm(b, oidAES256CBC, nil)
-			addAlgorithm(b, oidAES128GCM, nil)
-			addAlgorithm(b, oidAES128CBC, nil)
+			for _, c := range ciphers {
+				addAlgorithm(b, suites[c].oid, nil)
+			}
 		})
 	})
 	return Attribute{oidSMIMECapabilities, value}, err
