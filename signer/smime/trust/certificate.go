@@ -77,22 +77,19 @@ func readCertificate(x *x509.Certificate) (*certificate, error) {
 	if x == nil {
 		return nil, errors.New("no certificate")
 	}
-	c, err := parseCertificate(x.Raw)
-	if err != nil {
-		return nil, err
-	}
-	c.x = x
-	return c, nil
+	return parse(&certificate{x: x, raw: x.Raw})
 }
 
 // parseCertificate reads a DER certificate (RFC 5280, Section 4.1). An
 // extension that can't be read is told by malformed; the rest is there.
-func parseCertificate(der []byte) (*certificate, error) {
-	if len(der) > maxCertificate {
-		return nil, fmt.Errorf("certificate has %d bytes, more than %d", len(der), maxCertificate)
+func parseCertificate(der []byte) (*certificate, error) { return parse(&certificate{raw: der}) }
+
+// parse reads what is in raw.
+func parse(c *certificate) (*certificate, error) {
+	if len(c.raw) > maxCertificate {
+		return nil, fmt.Errorf("certificate has %d bytes, more than %d", len(c.raw), maxCertificate)
 	}
-	c := &certificate{raw: der}
-	signed, err := parseSigned(der, "certificate")
+	signed, err := parseSigned(c.raw, "certificate")
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +161,9 @@ func (c *certificate) readTBS(tbs cryptobyte.String) error {
 		!tbs.ReadOptionalASN1(&list, &present, casn1.Tag(3).ContextSpecific().Constructed()) || !tbs.Empty() {
 		return malformed("trailing fields")
 	}
-	if key, err := x509.ParsePKIXPublicKey(spki); err == nil {
+	if c.x != nil && c.x.PublicKey != nil {
+		c.key = c.x.PublicKey
+	} else if key, err := x509.ParsePKIXPublicKey(spki); err == nil {
 		c.key = key
 	}
 	c.extensions.init()
