@@ -70,6 +70,9 @@ func algorithmName(k *packet.PublicKey) string {
 	case packet.PubKeyAlgoRSA, packet.PubKeyAlgoRSASignOnly, packet.PubKeyAlgoRSAEncryptOnly:
 		bits, _ := k.BitLength()
 		return fmt.Sprintf("rsa%d", bits)
+	case packet.PubKeyAlgoDSA:
+		bits, _ := k.BitLength()
+		return fmt.Sprintf("dsa%d", bits)
 	case packet.PubKeyAlgoECDSA:
 		curve, _ := k.Curve()
 		return "ecdsa-" + strings.ToLower(string(curve))
@@ -86,6 +89,16 @@ func algorithmName(k *packet.PublicKey) string {
 		return "mldsa65-ed25519"
 	case packet.PubKeyAlgoMldsa87Ed448:
 		return "mldsa87-ed448"
+	case packet.PubKeyAlgoSlhdsaShake128s:
+		return "slhdsa-shake128s"
+	case packet.PubKeyAlgoSlhdsaShake128f:
+		return "slhdsa-shake128f"
+	case packet.PubKeyAlgoSlhdsaShake256s:
+		return "slhdsa-shake256s"
+	case packet.PubKeyAlgoMlkem768X25519:
+		return "mlkem768-x25519"
+	case packet.PubKeyAlgoMlkem1024X448:
+		return "mlkem1024-x448"
 	}
 	return fmt.Sprintf("algorithm%d", k.PubKeyAlgo)
 }

@@ -16,16 +16,21 @@ import (
 	"waxseal/signer"
 )
 
+// corpusRoot is the folder of the corpus.
+func corpusRoot() string {
+	if root := os.Getenv("WAXSEAL_CORPUS"); root != "" {
+		return root
+	}
+	return filepath.Join("..", "..", "..", "shared", "corpus")
+}
+
 // corpusMails returns the mails of the corpus by name, with CRLF line ends as a
 // milter gets them. The corpus is where WAXSEAL_CORPUS says, else shared/corpus
 // beside the module. A file in mbox form is many mails; one without a header is
 // none.
 func corpusMails(t testing.TB) map[string]*signer.Message {
 	t.Helper()
-	root := os.Getenv("WAXSEAL_CORPUS")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "corpus")
-	}
+	root := corpusRoot()
 	mails := map[string]*signer.Message{}
 	err := filepath.WalkDir(filepath.Join(root, "mail"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -64,7 +69,8 @@ func corpusMails(t testing.TB) map[string]*signer.Message {
 }
 
 // TestCorpus signs every mail of the corpus, and signs and encrypts it. gpg
-// verifies and decrypts each of those that are not refused.
+// verifies and decrypts each of those that are not refused, and so does this
+// package.
 func TestCorpus(t *testing.T) {
 	g := gpg(t)
 	keys := []*Key{g.key(t, "edda@example.com"), g.key(t, "nils@example.com"), g.key(t, "otto@example.com")}
@@ -72,8 +78,11 @@ func TestCorpus(t *testing.T) {
 		{g.recipient(t, "edda@example.com")},
 		{g.recipient(t, "nils@example.com"), g.recipient(t, "edda@example.com")},
 	}
+	held := []*Certificate{keys[0].Certificate(), keys[1].Certificate(), keys[2].Certificate()}
 	mails, total := corpusMails(t), 0
 	outcomes := map[string]int{}
+	plain, signedFiles, encryptedFiles := map[string][]byte{}, []string{}, []string{}
+	dir := t.TempDir()
 	for i, name := range slices.Sorted(maps.Keys(mails)) {
 		total++
 		e, err := signer.Protectable(mails[name], signer.TransitOptions{PGP: true})
@@ -94,13 +103,32 @@ func TestCorpus(t *testing.T) {
 		if !bytes.Equal(signed, protected) {
 			t.Errorf("%s: another content is signed", name)
 		}
-		expectStatus(t, g.verify(t, signed, signature), "GOODSIG", "VALIDSIG")
-
-		plain, status := g.decrypt(t, encrypted(t, e, to[i%len(to)], key, EncryptOptions{}))
-		if !bytes.Equal(plain, protected) {
-			t.Errorf("%s: gpg decrypts another content", name)
+		message := encrypted(t, e, to[i%len(to)], key, EncryptOptions{})
+		text, d := decrypted(t, message, keys[:2], DecryptOptions{Certificates: held})
+		if !bytes.Equal(text, protected) {
+			t.Errorf("%s: another content is decrypted", name)
 		}
-		expectStatus(t, status, "DECRYPTION_OKAY", "GOODMDC", "GOODSIG", "VALIDSIG")
+		for _, v := range append(d.Signatures, verified(t, string(signed), signature, held, VerifyOptions{})) {
+			if verdicts(v) != "pass pass pass none pass" {
+				t.Errorf("%s: %+v", name, v)
+			}
+		}
+
+		file := filepath.Join(dir, strconv.Itoa(i))
+		// gpg reads many files at once if the signed bytes stand beside the
+		// signature in one.
+		packets, _, err := unarmor(bytes.NewReader(signature))
+		if err != nil {
+			t.Fatal(err)
+		}
+		both, err := io.ReadAll(packets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, file+".sig", append(both, literal(string(signed))...))
+		write(t, file+".pgp.gpg", message)
+		signedFiles, encryptedFiles = append(signedFiles, file+".sig"), append(encryptedFiles, file+".pgp.gpg")
+		plain[file+".pgp"] = protected
 		if t.Failed() {
 			t.Fatalf("that was %s", name)
 		}
@@ -108,8 +136,45 @@ func TestCorpus(t *testing.T) {
 	if outcomes["accepted"] == 0 {
 		t.Error("no mail is accepted")
 	}
+	for file, status := range g.eachFile(t, signedFiles, "--multifile", "--verify") {
+		expectStatus(t, status, "GOODSIG", "VALIDSIG")
+		if t.Failed() {
+			t.Fatal(file)
+		}
+	}
+	for file, status := range g.eachFile(t, encryptedFiles, "--passphrase", "", "--decrypt-files") {
+		expectStatus(t, status, "DECRYPTION_OKAY", "GOODMDC", "GOODSIG", "VALIDSIG")
+		out := strings.TrimSuffix(file, ".gpg")
+		if got, err := os.ReadFile(out); err != nil || !bytes.Equal(got, plain[out]) {
+			t.Errorf("gpg decrypts another content: %v", err)
+		}
+		if t.Failed() {
+			t.Fatal(file)
+		}
+	}
 	for _, outcome := range slices.Sorted(maps.Keys(outcomes)) {
 		n := outcomes[outcome]
 		t.Logf("%5d of %d, %5.1f %%: %s", n, total, 100*float64(n)/float64(total), outcome)
 	}
+}
+
+// eachFile has gpg work on many files and returns its status lines for each.
+func (g gnupg) eachFile(t testing.TB, files []string, args ...string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for batch := range slices.Chunk(files, 200) {
+		out, err := g.command("", slices.Concat([]string{"--status-fd", "1"}, args, batch)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range strings.Split(string(out), "[GNUPG:] FILE_START ")[1:] {
+			first, _, _ := strings.Cut(part, "\n")
+			_, file, _ := strings.Cut(first, " ")
+			found[file] = part
+		}
+	}
+	if len(found) != len(files) {
+		t.Fatalf("gpg says something of %d files out of %d", len(found), len(files))
+	}
+	return found
 }
