@@ -120,39 +120,41 @@ func (r *Reader) discard(n int64) error {
 	return nil
 }
 
-// form is what survey has found in a value.
+// visitor is told what walk meets. piece says that it is a piece of an OCTET
+// STRING. value has to take the value and its content.
+type visitor interface {
+	enter(tag byte, piece bool)
+	leave()
+	value(tag byte, length int64, piece bool) error
+}
+
+// form is what survey finds in a value.
 type form struct {
+	r           *Reader
 	constructed int  // values that hold others
 	loose       bool // not in the form that Element returns
 }
 
 // survey reads over the next value.
 func (r *Reader) survey() (form, error) {
-	var f form
-	err := r.walk(visitor{
-		enter: func(tag byte, _ bool) {
-			f.constructed++
-			f.loose = f.loose || r.loose || tag == tagPieces
-		},
-		leave: func() {},
-		value: func(byte, int64, bool) error {
-			f.loose = f.loose || r.loose
-			n := r.length
-			if err := r.take(); err != nil {
-				return err
-			}
-			return r.content(n)
-		},
-	})
-	return f, err
+	f := &form{r: r}
+	err := r.walk(f)
+	return *f, err
 }
 
-// visitor is told what walk meets. piece says that it is a piece of an OCTET
-// STRING. value has to take the value.
-type visitor struct {
-	enter func(tag byte, piece bool)
-	leave func()
-	value func(tag byte, length int64, piece bool) error
+func (f *form) enter(tag byte, _ bool) {
+	f.constructed++
+	f.loose = f.loose || f.r.loose || tag == tagPieces
+}
+
+func (f *form) leave() {}
+
+func (f *form) value(_ byte, length int64, _ bool) error {
+	f.loose = f.loose || f.r.loose
+	if err := f.r.take(); err != nil {
+		return err
+	}
+	return f.r.content(length)
 }
 
 // walk goes through the next value.
@@ -193,61 +195,78 @@ func (r *Reader) walk(v visitor) error {
 // transcode writes a value that survey has gone through anew. It goes through
 // it twice: for the lengths, and to write.
 func transcode(ber []byte, constructed int) ([]byte, error) {
-	lengths := make([]uint32, 1, constructed+1) // of contents, in order; the first is the whole
-	var open [MaxDepth + 1]struct {
+	l := Limits{Size: int64(len(ber)), Elements: len(ber)}
+	m := &measure{r: NewReader(bytes.NewReader(ber), l), lengths: make([]uint32, 1, constructed+1)}
+	if err := m.r.walk(m); err != nil {
+		return nil, err
+	}
+	w := &rewrite{r: NewReader(bytes.NewReader(ber), l), ber: ber, lengths: m.lengths[1:], out: make([]byte, 0, m.lengths[0])}
+	err := w.r.walk(w)
+	return w.out, err
+}
+
+// measure finds the lengths of the contents of constructed values, in their
+// order. The first is that of the whole.
+type measure struct {
+	r       *Reader
+	lengths []uint32
+	depth   int
+	open    [MaxDepth + 1]struct {
 		index int
 		piece bool
 	}
-	depth := 0
-	add := func(n int, piece bool) {
-		if !piece {
-			n += headerSize(uint64(n))
-		}
-		lengths[open[depth].index] += uint32(n)
-	}
-	r := NewReader(bytes.NewReader(ber), Limits{Size: int64(len(ber)), Elements: len(ber)})
-	err := r.walk(visitor{
-		enter: func(_ byte, piece bool) {
-			depth++
-			open[depth].index, open[depth].piece = len(lengths), piece
-			lengths = append(lengths, 0)
-		},
-		leave: func() {
-			closed := open[depth]
-			depth--
-			add(int(lengths[closed.index]), closed.piece)
-		},
-		value: func(_ byte, n int64, piece bool) error {
-			add(int(n), piece)
-			r.peeked = false
-			return r.discard(n)
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
+}
 
-	out := make([]byte, 0, lengths[0])
-	r, next := NewReader(bytes.NewReader(ber), Limits{Size: int64(len(ber)), Elements: len(ber)}), 1
-	err = r.walk(visitor{
-		enter: func(tag byte, piece bool) {
-			if tag == tagPieces {
-				tag = TagOctetString
-			}
-			if !piece {
-				out = appendHeader(out, tag, uint64(lengths[next]))
-			}
-			next++
-		},
-		leave: func() {},
-		value: func(tag byte, n int64, piece bool) error {
-			if !piece {
-				out = appendHeader(out, tag, uint64(n))
-			}
-			r.peeked = false
-			out = append(out, ber[r.offset:r.offset+n]...)
-			return r.discard(n)
-		},
-	})
-	return out, err
+func (m *measure) add(n int, piece bool) {
+	if !piece {
+		n += headerSize(uint64(n))
+	}
+	m.lengths[m.open[m.depth].index] += uint32(n)
+}
+
+func (m *measure) enter(_ byte, piece bool) {
+	m.depth++
+	m.open[m.depth].index, m.open[m.depth].piece = len(m.lengths), piece
+	m.lengths = append(m.lengths, 0)
+}
+
+func (m *measure) leave() {
+	closed := m.open[m.depth]
+	m.depth--
+	m.add(int(m.lengths[closed.index]), closed.piece)
+}
+
+func (m *measure) value(_ byte, length int64, piece bool) error {
+	m.add(int(length), piece)
+	m.r.peeked = false
+	return m.r.discard(length)
+}
+
+// rewrite writes with the lengths that measure has found.
+type rewrite struct {
+	r       *Reader
+	ber     []byte
+	lengths []uint32
+	out     []byte
+}
+
+func (w *rewrite) enter(tag byte, piece bool) {
+	if tag == tagPieces {
+		tag = TagOctetString
+	}
+	if !piece {
+		w.out = appendHeader(w.out, tag, uint64(w.lengths[0]))
+	}
+	w.lengths = w.lengths[1:]
+}
+
+func (w *rewrite) leave() {}
+
+func (w *rewrite) value(tag byte, length int64, piece bool) error {
+	if !piece {
+		w.out = appendHeader(w.out, tag, uint64(length))
+	}
+	w.r.peeked = false
+	w.out = append(w.out, w.ber[w.r.offset:w.r.offset+length]...)
+	return w.r.discard(length)
 }

@@ -114,11 +114,7 @@ func readEnvelope(r *Reader, ring *keyring) (*envelope, error) {
 	if err := r.skipOptional(TagContext | TagConstructed); err != nil { // originatorInfo
 		return nil, err
 	}
-	recipients, err := r.Element(TagSet)
-	if err != nil {
-		return nil, err
-	}
-	if e.candidates, err = ring.candidates(recipients); err != nil {
+	if e.candidates, err = ring.candidates(r); err != nil {
 		return nil, err
 	}
 	if err := r.Enter(TagSequence); err != nil { // EncryptedContentInfo

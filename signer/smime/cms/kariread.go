@@ -46,7 +46,7 @@ func (ring *keyring) keyAgree(in cryptobyte.String) ([]candidate, error) {
 			return nil, shapeError("a recipient")
 		}
 		exchanger, agrees := k.exchanger()
-		if !ours || !agrees {
+		if !ours || !agrees || len(found) == maxCandidates {
 			continue
 		}
 		c, err := a.candidate(k, exchanger, wrapped)

@@ -81,42 +81,63 @@ func newKeyring(keys []Key) (*keyring, error) {
 	return ring, nil
 }
 
-// candidates reads RecipientInfos (RFC 5652, Section 6.1), the DER of a SET. Of
+// candidates reads RecipientInfos (RFC 5652, Section 6.1), one by one. Of
 // recipients who are not ours it reads no more than who they are. If there are
 // none, and only because of an algorithm, the error is an *UnsupportedError.
-func (ring *keyring) candidates(der []byte) ([]candidate, error) {
-	set := cryptobyte.String(der)
-	if !set.ReadASN1(&set, casn1.SET) {
-		return nil, shapeError("the set of recipients")
+func (ring *keyring) candidates(r *Reader) ([]candidate, error) {
+	if err := r.Enter(TagSet); err != nil {
+		return nil, err
 	}
 	var found []candidate
 	var unsupported *UnsupportedError
-	for !set.Empty() {
-		var info cryptobyte.String
-		var tag casn1.Tag
-		if !set.ReadAnyASN1(&info, &tag) {
-			return nil, shapeError("a recipient")
+	for {
+		tag, err := r.Peek()
+		if err != nil {
+			return nil, err
 		}
-		var more []candidate
-		var err error
-		switch tag {
-		case casn1.SEQUENCE:
-			more, err = ring.keyTrans(info)
-		case tagExplicit1:
-			more, err = ring.keyAgree(info)
+		if tag == 0 {
+			break
 		}
+		der, err := r.Element(0)
+		if err != nil {
+			return nil, err
+		}
+		more, err := ring.recipient(der)
 		if err != nil && !errors.As(err, &unsupported) {
 			return nil, err
 		}
-		found = append(found, more...)
+		if len(found) < maxCandidates {
+			found = append(found, more...)
+		}
 	}
 	switch {
 	case len(found) > 0:
-		return found, nil
 	case unsupported != nil:
 		return nil, unsupported
+	default:
+		return nil, ErrNoKey
 	}
-	return nil, ErrNoKey
+	return found, r.Leave()
+}
+
+// maxCandidates is about how many parts are kept that our keys may open.
+const maxCandidates = 100
+
+// recipient reads a RecipientInfo.
+func (ring *keyring) recipient(der []byte) ([]candidate, error) {
+	in := cryptobyte.String(der)
+	var info cryptobyte.String
+	var tag casn1.Tag
+	if !in.ReadAnyASN1(&info, &tag) {
+		return nil, shapeError("a recipient")
+	}
+	switch tag {
+	case casn1.SEQUENCE:
+		return ring.keyTrans(info)
+	case tagExplicit1:
+		return ring.keyAgree(info)
+	}
+	return nil, nil // of a kind that has no keys like ours
 }
 
 // find reads a recipient's identifier: IssuerAndSerialNumber, or keyID read by
