@@ -14,8 +14,8 @@ import (
 	"waxseal/signer"
 )
 
-// authresName is the field of RFC 8601.
-const authresName = "Authentication-Results"
+// AuthresName is the field of RFC 8601.
+const AuthresName = "Authentication-Results"
 
 // The methods: that of RFC 7281, and one that is not registered.
 const (
@@ -93,7 +93,7 @@ func writeAuthres(id string, results []methodResult) (signer.Field, error) {
 	var b strings.Builder
 	name, err := idna.Punycode.ToASCII(strings.TrimSuffix(id, "."))
 	if err != nil || name == "" {
-		return signer.Field{}, fmt.Errorf("write %s: %.80q is not a host name", authresName, id)
+		return signer.Field{}, fmt.Errorf("write %s: %.80q is not a host name", AuthresName, id)
 	}
 	b.WriteString(authresValue(name))
 	for _, r := range results {
@@ -105,7 +105,7 @@ func writeAuthres(id string, results []methodResult) (signer.Field, error) {
 			b.WriteString(" " + p.ptype + "." + p.name + "=" + authresValue(p.value))
 		}
 	}
-	return signer.NewField(authresName, b.String())
+	return signer.NewField(AuthresName, b.String())
 }
 
 // authresValue writes a value as it is, if it is a token or an address of atoms,

@@ -52,7 +52,7 @@ func controlToSpace(r rune) rune {
 // isAuthres reports whether a reader could take a name for that of the field:
 // what can't stand in a name doesn't count.
 func isAuthres(name string) bool {
-	return strings.EqualFold(authresName, strings.Map(func(r rune) rune {
+	return strings.EqualFold(AuthresName, strings.Map(func(r rune) rune {
 		if r <= ' ' || r == 0x7f || invisible(r) {
 			return -1
 		}

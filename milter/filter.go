@@ -12,6 +12,7 @@ import (
 	"waxseal/policies"
 	"waxseal/signer"
 	"waxseal/signer/pgpmime"
+	"waxseal/signer/smime/trust"
 )
 
 // Filter decides what happens to a message and does it. It has no socket: the
@@ -27,6 +28,13 @@ type Filter struct {
 	AuthservID string
 	// Internal are the networks whose clients need not log in to be internal.
 	Internal []netip.Prefix
+	// Anchors are the trust anchors by their names in the configuration, Trust
+	// all else that certificates of incoming mail are judged by.
+	Anchors trust.Store
+	Trust   trust.Validator
+	// MaxPlain is the largest text in bytes that a message is decrypted to, 0
+	// for 256 MiB.
+	MaxPlain int64
 	// MaxResult is the largest message in bytes that the MTA takes back, 0 for
 	// no limit.
 	MaxResult int64
@@ -85,6 +93,15 @@ func (f *Filter) Apply(ctx context.Context, tx *Transaction) (*Outcome, error) {
 
 func (f *Filter) apply(ctx context.Context, tx *Transaction, facts policies.Facts, decisions []policies.Decision) (*Outcome, error) {
 	groups := groupByPolicy(decisions)
+	header := newRewrite(tx.Header)
+	header.delete(func(field signer.Field) bool { return isReport(field) || claimsAuthserv(field, f.AuthservID) })
+	gateway, err := f.newGateway(groups)
+	if err != nil {
+		return nil, err
+	}
+	if gateway != nil {
+		return f.incoming(ctx, tx, gateway, header)
+	}
 	for _, g := range groups {
 		if g.policy != nil && g.policy.RequireLoginMatch && !g.policy.LoginMatches(facts) {
 			return nil, reject(CauseLogin, "")
@@ -107,8 +124,6 @@ func (f *Filter) apply(ctx context.Context, tx *Transaction, facts policies.Fact
 	if out.Action == policies.Discard {
 		return out, nil
 	}
-	header := newRewrite(tx.Header)
-	header.delete(isReport)
 	if t.touches() {
 		if out.Body, err = f.protect(tx, header, t); err != nil {
 			return nil, err

@@ -40,6 +40,14 @@ var (
 		"The reply says what is wrong with the message's structure; the sender's program has to write it differently."}
 	CauseCrypto = Cause{"transform", 451, "4.7.5", "signing or encrypting did not work",
 		"Read the log line of this id. Nothing was changed and nothing was sent."}
+	CauseDecrypt = Cause{"decrypt", 550, "5.7.5", "the message can't be decrypted",
+		"It is encrypted for a key of ours and damaged, or a forgery; the sender has to encrypt it anew. See the policy's on_decrypt_error."}
+	CauseBadSignature = Cause{"bad-signature", 550, "5.7.7", "the message's signature does not fit its text",
+		"The message was altered on its way, or forged. See the policy's on_bad_signature."}
+	CauseUntrusted = Cause{"untrusted-signature", 550, "5.7.1", "the message's signature is not known to be the author's",
+		"The log line of this id has the reason: the certificate, its authority, or another address. See the policy's on_untrusted."}
+	CauseNoSignature = Cause{"no-signature", 550, "5.7.1", "the message has no signature, which policy demands",
+		"The sender has to sign his mail. See the policy's on_no_signature."}
 	CauseTooLarge = Cause{"too-large", 552, "5.3.4", "the message is larger than this system takes",
 		"Raise max_message_size, here and message_size_limit in the MTA."}
 	CauseResultTooLarge = Cause{"result-too-large", 552, "5.3.4", "the protected message would be larger than the MTA takes",
@@ -60,7 +68,8 @@ var (
 func Causes() []Cause {
 	return []Cause{
 		CauseKeyNotFound, CauseKeyNotFoundYet, CauseKeys, CauseDiffer, CauseLogin, CauseOriginator,
-		CauseEncrypted, CauseUnsafe, CauseCrypto, CauseTooLarge, CauseResultTooLarge, CauseHeaderTooLarge,
+		CauseEncrypted, CauseUnsafe, CauseCrypto, CauseDecrypt, CauseBadSignature, CauseUntrusted, CauseNoSignature,
+		CauseTooLarge, CauseResultTooLarge, CauseHeaderTooLarge,
 		CauseMalformed, CauseSpool, CauseInternal, CauseMTA,
 	}
 }

@@ -15,7 +15,9 @@ const ReportName = "Waxseal-Result"
 
 // isReport is true for a report that came with the message: nobody but us says
 // what we did.
-func isReport(f signer.Field) bool { return f.Is(ReportName) }
+func isReport(f signer.Field) bool {
+	return len(fieldsLike(signer.Header{f}, ReportName)) > 0
+}
 
 // report makes the report of one message:
 //

@@ -129,3 +129,43 @@ func (r *rewrite) edits() []Edit {
 func editValue(f signer.Field) string {
 	return strings.TrimLeft(string(f.Body()), " \t")
 }
+
+// tagSubject puts texts before the subject, after taking out of it every text
+// that only we may put there. A message without a subject gets one of texts.
+func (r *rewrite) tagSubject(texts, ours []string) {
+	tag := strings.Join(texts, " ")
+	tagged := false
+	for i := range r.fields {
+		p := &r.fields[i]
+		if !p.Is("Subject") || p.deleted {
+			continue
+		}
+		for again := true; again; {
+			// A text that another one was wrapped around appears when that goes.
+			again = false
+			for _, text := range ours {
+				if changed, ok := signer.StripText(p.Field, text); text != "" && ok {
+					p.Field, p.changed, again = changed, true, true
+				}
+			}
+		}
+		if tag != "" && !tagged {
+			p.Field, p.changed, tagged = signer.Field{Name: p.Name, Raw: tagField(p.Field, tag)}, true, true
+		}
+	}
+	if tag != "" && !tagged {
+		r.insert(signer.Field{Name: "Subject", Raw: []byte("Subject: " + tag + "\r\n")})
+	}
+}
+
+// tagField is the field with a text before its own, on a line of its own if
+// the two are too long for one.
+func tagField(f signer.Field, tag string) []byte {
+	const line = 76
+	body := strings.TrimLeft(string(f.Body()), " \t")
+	gap := " "
+	if first, _, _ := strings.Cut(body, "\r\n"); len(f.Name)+len(": ")+len(tag)+1+len(first) > line {
+		gap = "\r\n "
+	}
+	return []byte(f.Name + ": " + tag + gap + body + "\r\n")
+}

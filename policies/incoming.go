@@ -161,15 +161,20 @@ func (r *reader) noEffect(settings []*hcl.Attribute, without, add string) {
 	}
 }
 
-// Strictest returns what happens to a message that several actions apply to:
-// the first of reject, tempfail, discard, quarantine and accept among them.
+// Strictest returns what happens to a message that several actions apply to, one
+// for each recipient's policy: the first of reject, tempfail, quarantine and
+// accept among them. It is thrown away only if all of them are discard, since
+// there are recipients who want it otherwise.
 func Strictest(actions ...Action) Action {
-	for _, a := range []Action{Reject, Tempfail, Discard, Quarantine} {
+	for _, a := range []Action{Reject, Tempfail, Quarantine} {
 		if slices.Contains(actions, a) {
 			return a
 		}
 	}
-	return Accept
+	if len(actions) == 0 || slices.ContainsFunc(actions, func(a Action) bool { return a != Discard }) {
+		return Accept
+	}
+	return Discard
 }
 
 // CheckTrustAnchors compares the names of trust anchors in verify blocks with

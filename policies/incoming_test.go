@@ -99,7 +99,9 @@ func TestStrictest(t *testing.T) {
 		{nil, Accept},
 		{[]Action{""}, Accept},
 		{[]Action{Accept, Quarantine}, Quarantine},
-		{[]Action{Discard, Quarantine, Accept}, Discard},
+		{[]Action{Discard, Quarantine, Accept}, Quarantine},
+		{[]Action{Discard, Accept}, Accept},
+		{[]Action{Discard, Discard}, Discard},
 		{[]Action{Discard, Tempfail}, Tempfail},
 		{[]Action{Tempfail, Accept, Reject, Discard}, Reject},
 	} {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"waxseal/keys"
+	"waxseal/milter"
 	"waxseal/policies"
 	"waxseal/signer/pgpmime"
 )
@@ -51,6 +53,15 @@ func check(ctx context.Context, file string, out, errs io.Writer) error {
 	if policyErr != nil {
 		describe(errs, policyErr)
 	}
+	var trustErr error
+	if policyErr == nil {
+		var background io.Closer
+		background, trustErr = openTrust(s, &milter.Filter{Policies: set}, slog.New(slog.DiscardHandler))
+		defer background.Close()
+		if trustErr != nil {
+			describe(errs, trustErr)
+		}
+	}
 	if configErr != nil {
 		return exitStatus(1) // the key store can't be relied on
 	}
@@ -58,10 +69,13 @@ func check(ctx context.Context, file string, out, errs io.Writer) error {
 	if keyErr != nil {
 		describe(errs, keyErr)
 	}
+	if set != nil {
+		warnings = append(warnings, verifiesWithoutAnchors(s, set)...)
+	}
 	for _, w := range warnings {
 		fmt.Fprintln(errs, "warning:", w)
 	}
-	if policyErr != nil || keyErr != nil {
+	if policyErr != nil || keyErr != nil || trustErr != nil {
 		return exitStatus(1)
 	}
 	fmt.Fprintf(out, "%s is good: %d policies, %d warnings\n", file, len(set.Policies()), len(warnings))

@@ -40,6 +40,10 @@ type config struct {
 	LogFormat string `hcl:"log_format,optional"`
 	Monitor   string `hcl:"monitor,optional"`
 
+	TrustAnchors  []anchorsBlock   `hcl:"trust_anchors,block"`
+	Intermediates []string         `hcl:"intermediates,optional"`
+	Revocation    *revocationBlock `hcl:"revocation,block"`
+
 	Keys keysBlock `hcl:"keys,block"`
 
 	file string

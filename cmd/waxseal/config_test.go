@@ -99,7 +99,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []any{config{}, keysBlock{}, authBlock{}} {
+	for _, v := range []any{config{}, keysBlock{}, authBlock{}, anchorsBlock{}, revocationBlock{}} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			name, kind, _ := strings.Cut(f.Tag.Get("hcl"), ",")
 			if name == "" || kind == "label" {

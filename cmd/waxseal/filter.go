@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 	"os"
 	"strings"
@@ -76,11 +77,12 @@ func filterMessage(ctx context.Context, file string, e envelope, in io.Reader, o
 		return exitDeferred
 	}
 	defer closer.Close()
-	filter, err := openFilter(s, store)
+	filter, background, err := openFilter(s, store, slog.New(slog.DiscardHandler))
 	if err != nil {
 		describe(errs, err)
 		return exitRefused
 	}
+	defer background.Close()
 	dir, err := os.MkdirTemp("", "waxseal")
 	if err != nil {
 		return fmt.Errorf("make a spool: %w", err)
@@ -164,7 +166,7 @@ func describeOutcome(w io.Writer, o *milter.Outcome) {
 		fmt.Fprintf(w, "%s: %s\n", a.Key, a.Value)
 	}
 	for _, e := range o.Edits {
-		if e.Kind == milter.Insert && e.Name == milter.ReportName {
+		if e.Kind == milter.Insert && (e.Name == milter.ReportName || e.Name == milter.AuthresName) {
 			fmt.Fprintf(w, "%s: %s\n", e.Name, strings.ReplaceAll(e.Value, "\r\n", ""))
 		}
 	}

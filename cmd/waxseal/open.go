@@ -70,20 +70,26 @@ func cached(s *settings, store keys.Store, log *slog.Logger) keys.Store {
 	})
 }
 
-// openFilter puts a filter together from the configuration and a store.
-func openFilter(s *settings, store keys.Store) (*milter.Filter, error) {
+// openFilter puts a filter together from the configuration and a store. The
+// closer ends what runs for it in the background.
+func openFilter(s *settings, store keys.Store, log *slog.Logger) (*milter.Filter, io.Closer, error) {
 	set, err := policies.Load(s.Policies)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &milter.Filter{
+	filter := &milter.Filter{
 		Policies:   set,
 		Keys:       store,
 		Keyring:    &pgpmime.Keyring{},
 		AuthservID: s.AuthservID,
 		Internal:   s.internal,
 		MaxResult:  s.maxResult,
-	}, nil
+	}
+	closer, err := openTrust(s, filter, log)
+	if err != nil {
+		return nil, nil, errors.Join(err, closer.Close())
+	}
+	return filter, closer, nil
 }
 
 // spoolMemory is how much of a body is kept in memory, in bytes.

@@ -48,11 +48,12 @@ func serve(file string) error {
 		return err
 	}
 	defer closer.Close()
-	filter, err := openFilter(s, cached(s, store, log))
+	filter, background, err := openFilter(s, cached(s, store, log), log)
 	if err != nil {
 		describe(os.Stderr, err)
 		return exitStatus(1)
 	}
+	defer background.Close()
 	spools, err := openSpools(s)
 	if err != nil {
 		return err
