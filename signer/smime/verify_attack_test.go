@@ -289,6 +289,11 @@ func TestVerifyFloods(t *testing.T) {
 			f.certs = append(f.certs, sequence(value(make([]byte, 8<<20))))
 			return f.data(false, info)
 		}, 1, signer.PermError, "octets to hold"},
+		{"a name of 50,000 parts", func(f *forger, _ []byte) []byte {
+			part := set(sequence(value(asn1.ObjectIdentifier{2, 5, 4, 3}), value("x")))
+			f.sid = sequence(sequence(repeat(part, 50_000)...), value(1))
+			return f.data(false, f.signerInfo(t))
+		}, 1, signer.Neutral, "certificate is not there"},
 		{"no end", func(f *forger, info []byte) []byte { return bytes.Repeat([]byte{0x30, 0x80}, 3_000_000) }, 1, signer.PermError, "malformed CMS"},
 	} {
 		f := good()

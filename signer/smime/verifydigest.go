@@ -6,6 +6,7 @@ import (
 	_ "crypto/md5"  // for crypto.MD5
 	_ "crypto/sha1" // for crypto.SHA1
 	"hash"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -39,11 +40,13 @@ type digests struct {
 }
 
 // newDigests takes the digests that are announced before the content. Unknown
-// ones are left out; a signer who uses one is told so.
+// ones are left out; a signer who uses one is told so. So are those that no
+// signer uses, if the signers are known already.
 func newDigests(s *cms.SignedData) *digests {
 	d := &digests{hashes: map[crypto.Hash]*sum{}}
 	for _, a := range s.Digests {
-		if h := hashOf(a.ID); h != 0 && d.hashes[h] == nil {
+		used := s.Signers == nil || slices.ContainsFunc(s.Signers, func(i cms.SignerInfo) bool { return i.Digest.ID == a.ID })
+		if h := hashOf(a.ID); h != 0 && d.hashes[h] == nil && used {
 			d.hashes[h] = &sum{Hash: h.New()}
 		}
 	}
@@ -89,10 +92,9 @@ func (d *digests) looksSigned() bool {
 		return in.ReadASN1(&set, casn1.SET) && in.Empty() &&
 			set.ReadASN1(&sequence, casn1.SEQUENCE) && sequence.ReadASN1(&id, casn1.OBJECT_IDENTIFIER)
 	}
-	// It is too long to be held: its header tells. A length of three octets is
-	// that of 64 KiB to 16 MiB; attributes as large as that are never signed,
-	// and refusing more than necessary does no harm.
-	return len(d.start) > 0 && d.start[0] == cms.TagSet && len(d.start) > 1 && d.start[1] > 0x80
+	// It is too long to be held. No mail begins like a SET of that size, so that
+	// is enough.
+	return d.start[0] == cms.TagSet && d.start[1] > 0x80
 }
 
 // hashOf knows the digests that are computed, also those that are too weak to

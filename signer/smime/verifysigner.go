@@ -29,6 +29,8 @@ const (
 	maxJudged = 8
 	// maxIdentifier is the most of a name that goes into a report, in bytes.
 	maxIdentifier = 512
+	// maxName is the longest name that is written out, in bytes of DER.
+	maxName = 4 << 10
 	// clockSkew is how far ahead a signer's clock may be.
 	clockSkew = 24 * time.Hour
 )
@@ -285,8 +287,11 @@ func identifierOf(s *cms.SignerInfo) string {
 	return ""
 }
 
-// nameOf is a Name in words (RFC 4514).
+// nameOf is a Name in words (RFC 4514). One that is absurdly long would take long.
 func nameOf(der []byte) string {
+	if len(der) > maxName {
+		return fmt.Sprintf("a name of %d bytes", len(der))
+	}
 	var name pkix.RDNSequence
 	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 {
 		return "a malformed name"

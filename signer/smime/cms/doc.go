@@ -9,6 +9,11 @@
 // computed beforehand, the splice that puts streamed content into a detached
 // SignedData, and the values of the signed attributes of S/MIME.
 //
+// SignedData is read here too. That package reads the whole of it into memory,
+// takes no notice of errors within it, knows no signers by key identifier, gives
+// up if one of the certificates is odd, and drops all but the first piece of a
+// content in pieces. A strict verdict on a stream can't be built on that.
+//
 // Everything written is DER with definite lengths. What is read is BER of any
 // kind, and hostile: Reader bounds its depth, size and count, and Normalise makes
 // of it what other packages can be given.
