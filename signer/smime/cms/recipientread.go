@@ -19,7 +19,7 @@ import (
 // Key is a private key with its certificate. For an RSA key, Key is a
 // crypto.Decrypter, which may be a key that is kept elsewhere. For a key of an
 // elliptic curve it is an *ecdsa.PrivateKey, or an ecdh.KeyExchanger, which
-// *ecdh.PrivateKey is one of.
+// *ecdh.PrivateKey is one of. A key that is not the certificate's is passed over.
 //
 // A crypto.Decrypter is asked with *rsa.PKCS1v15DecryptOptions, with a
 // SessionKeyLen, or *rsa.OAEPOptions. An error of it means that the ciphertext is
@@ -41,6 +41,17 @@ func (k Key) exchanger() (ecdh.KeyExchanger, bool) {
 		return key, true
 	}
 	return nil, false
+}
+
+// fits reports whether the key is that of the certificate, and can decrypt.
+func (k Key) fits() bool {
+	if pub, ok := agreementKey(k.Certificate); ok {
+		exchanger, ok := k.exchanger()
+		return ok && pub.Equal(exchanger.PublicKey())
+	}
+	pub, ok := k.Certificate.PublicKey.(*rsa.PublicKey)
+	decrypter, isDecrypter := k.Key.(crypto.Decrypter)
+	return ok && isDecrypter && pub.Equal(decrypter.Public())
 }
 
 // candidate is a recipient's part that one of our keys may open.
@@ -66,6 +77,9 @@ func newKeyring(keys []Key) (*keyring, error) {
 	for _, k := range keys {
 		if k.Certificate == nil {
 			return nil, errors.New("a key without its certificate")
+		}
+		if !k.fits() {
+			continue
 		}
 		issuer, err := build("issuer and serial number", func(b *cryptobyte.Builder) {
 			addIssuerAndSerialNumber(b, k.Certificate)
@@ -165,7 +179,7 @@ func (ring *keyring) keyTrans(in cryptobyte.String) ([]candidate, error) {
 		return nil, shapeError("a recipient")
 	}
 	decrypter, isRSA := k.Key.(crypto.Decrypter)
-	if _, agrees := k.exchanger(); !ours || !isRSA || agrees {
+	if !ours || !isRSA {
 		return nil, nil
 	}
 	oid, parameters, ok := parseAlgorithm(algorithm)
