@@ -34,6 +34,38 @@ func VerifyPGP(t testing.TB, s *identities.Set, message []byte, signer string) (
 // decrypt it, and that the signer, if any, has signed inside.
 func DecryptPGP(t testing.TB, s *identities.Set, message []byte, readers []string, signer string) ([]byte, error) {
 	t.Helper()
+	data, err := EncryptedPartPGP(message)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(t.TempDir(), "data.asc")
+	write(t, file, data)
+	entity, status, err := gpg(s, "--decrypt", file)
+	if err != nil {
+		return nil, err
+	}
+	if err := encryptedTo(s, status, readers); err != nil {
+		return nil, err
+	}
+	if signer == "" {
+		if strings.Contains(status, "SIG") {
+			return nil, fmt.Errorf("gpg found a signature:\n%s", status)
+		}
+		return entity, nil
+	}
+	return entity, goodSignature(status, signer)
+}
+
+// SignedPartsPGP returns the first part of a multipart/signed message (RFC 3156,
+// Section 5) and the armored signature in the second.
+func SignedPartsPGP(message []byte) (content, signature []byte, err error) {
+	content, second, err := signed(message, "application/pgp-signature")
+	return content, second.Body, err
+}
+
+// EncryptedPartPGP returns the armored message in a multipart/encrypted one (RFC
+// 3156, Section 4).
+func EncryptedPartPGP(message []byte) ([]byte, error) {
 	m := Cut(message)
 	mediaType, params := m.MediaType()
 	if mediaType != "multipart/encrypted" || params["protocol"] != "application/pgp-encrypted" {
@@ -50,22 +82,7 @@ func DecryptPGP(t testing.TB, s *identities.Set, message []byte, readers []strin
 	if got, _ := data.MediaType(); got != "application/octet-stream" {
 		return nil, fmt.Errorf("the second part is %s", got)
 	}
-	file := filepath.Join(t.TempDir(), "data.asc")
-	write(t, file, data.Body)
-	entity, status, err := gpg(s, "--decrypt", file)
-	if err != nil {
-		return nil, err
-	}
-	if err := encryptedTo(s, status, readers); err != nil {
-		return nil, err
-	}
-	if signer == "" {
-		if strings.Contains(status, "SIG") {
-			return nil, fmt.Errorf("gpg found a signature:\n%s", status)
-		}
-		return entity, nil
-	}
-	return entity, goodSignature(status, signer)
+	return data.Body, nil
 }
 
 // encryptedTo checks that the message names a subkey of each reader.

@@ -59,10 +59,16 @@ const commands = {
 
   // encrypt KEY|"" IN OUT CERT...
   async encrypt(key, input, output, ...certs) {
+    const encryptionKeys = await Promise.all(certs.map(publicKey));
+    // OpenPGP.js goes by its own preference among what all recipients read: make
+    // it that of the first one.
+    const { preferredCipherSuites } = await encryptionKeys[0].getPrimarySelfSignature();
+    const [, preferred] = preferredCipherSuites?.[0] ?? [];
     await writeFile(output, await openpgp.encrypt({
       message: await openpgp.createMessage({ binary: await binary(input) }),
-      encryptionKeys: await Promise.all(certs.map(publicKey)),
+      encryptionKeys,
       signingKeys: key ? await privateKey(key) : undefined,
+      config: preferred ? { preferredAEADAlgorithm: preferred } : {},
     }));
   },
 
