@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -132,6 +133,12 @@ func newFront(t *testing.T, to string) *front {
 	transport := &http.Transport{}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.requests.Add(1)
+		// Only once the body has been read does the server see that a client
+		// has left.
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
 		if held := f.held.Load(); held != nil {
 			select {
 			case <-*held:
@@ -139,7 +146,7 @@ func newFront(t *testing.T, to string) *front {
 				return
 			}
 		}
-		out, err := http.NewRequestWithContext(r.Context(), r.Method, to+r.URL.RequestURI(), r.Body)
+		out, err := http.NewRequestWithContext(r.Context(), r.Method, to+r.URL.RequestURI(), bytes.NewReader(body))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return

@@ -193,7 +193,8 @@ func (t *transitKey) signBody(digest []byte, opts crypto.SignerOpts) (map[string
 // Decrypt implements crypto.Decrypter. OAEP is that of Transit alone: SHA-256
 // without a label. What is wrong with a ciphertext is not told: the error is
 // rsa.ErrDecryption, or, where opts ask for a session key of a given length, a
-// random one is returned, as crypto/rsa does (RFC 3218, Section 2.3.2).
+// random one is returned, as crypto/rsa does (RFC 3218, Section 2.3.2). An error
+// that has nothing to do with the ciphertext is Temporary.
 func (t *transitKey) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
 	public, ok := t.public.(*rsa.PublicKey)
 	if !ok {
@@ -230,7 +231,7 @@ func (t *transitKey) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.Decrypt
 	damaged := errors.As(err, &r) && (r.status == http.StatusBadRequest || r.status == http.StatusInternalServerError) &&
 		(strings.Contains(r.words, "crypto/rsa") || strings.Contains(r.words, "RSA decrypt"))
 	if err != nil && !damaged {
-		return nil, fmt.Errorf("decrypt with %s: %w", t, err)
+		return nil, fmt.Errorf("decrypt with %s: %w", t, awayError{err})
 	}
 	plain, bad := base64.StdEncoding.DecodeString(answer.Data.Plaintext)
 	switch damaged = damaged || bad != nil; {
@@ -241,6 +242,15 @@ func (t *transitKey) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.Decrypt
 	}
 	return plain, nil
 }
+
+// awayError says that a key can't be used now.
+type awayError struct{ error }
+
+// Temporary tells it from an error about the ciphertext.
+func (awayError) Temporary() bool { return true }
+
+// Unwrap returns why.
+func (e awayError) Unwrap() error { return e.error }
 
 // do sends a request about the key.
 func (t *transitKey) do(verb string, body, answer any) error {
