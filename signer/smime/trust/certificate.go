@@ -45,8 +45,8 @@ func (c *certificate) selfIssued() bool { return c.issuer.equal(c.subject) }
 // same says whether both are the same certificate.
 func (c *certificate) same(other *certificate) bool { return bytes.Equal(c.raw, other.raw) }
 
-// String names the certificate in a reason: its subject's last part would not
-// do, so it is the serial number and the issuer's key that stay out of it.
+// String names the certificate in a reason: by its subject, else its serial
+// number.
 func (c *certificate) String() string {
 	if c.x != nil {
 		if s := printable(c.x.Subject.String()); s != "" {

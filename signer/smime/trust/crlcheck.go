@@ -88,7 +88,7 @@ func (s *search) lists(c *certificate, point *distributionPoint, fetched bool) [
 	}
 	var lists []*crl
 	for _, issuer := range issuers[:min(len(issuers), maxURLs)] {
-		lists = append(lists, s.v.Revocation.files.named(issuer, false)...)
+		lists = append(lists, s.v.Revocation.files.Load().named(issuer, false)...)
 	}
 	return lists
 }
@@ -97,11 +97,12 @@ func (s *search) lists(c *certificate, point *distributionPoint, fetched bool) [
 func (s *search) fetched(urls []string, deltas bool) []*crl {
 	var lists []*crl
 	for _, url := range urls {
-		if list := s.v.Revocation.fetcher.crl(url); list != nil && (list.base != nil) == deltas {
+		list, asked := s.v.Revocation.fetcher.crl(url)
+		s.asked = s.asked || asked
+		if list != nil && (list.base != nil) == deltas {
 			lists = append(lists, list)
 		}
 	}
-	s.asked = s.asked || len(urls) > 0
 	return lists
 }
 
@@ -190,7 +191,7 @@ func (s *search) delta(path []*certificate, point *distributionPoint, list *crl)
 			urls = append(urls, points[i].urls()...)
 		}
 	}
-	deltas := slices.Concat(s.v.Revocation.files.named(list.issuer, true), s.fetched(urls, true))
+	deltas := slices.Concat(s.v.Revocation.files.Load().named(list.issuer, true), s.fetched(urls, true))
 	var best *crl
 	for _, d := range deltas {
 		if d.number == nil || d.base.Cmp(list.number) > 0 || d.number.Cmp(list.number) < 0 ||

@@ -101,22 +101,23 @@ func (f *fetcher) close() {
 	f.group.Wait()
 }
 
-// crl returns the CRL of a URL if it is known, which may be out of date.
-func (f *fetcher) crl(url string) *crl {
-	list, _ := f.get(fetchKey{url: url})
-	return list
+// crl returns the CRL of a URL if it is known, which may be out of date. asked
+// says whether the URL is one that is asked.
+func (f *fetcher) crl(url string) (list *crl, asked bool) {
+	e, asked := f.get(fetchKey{url: url})
+	return e.list, asked
 }
 
 // ocsp returns the response of a responder to that request if it is known.
-func (f *fetcher) ocsp(url string, request []byte) []byte {
-	_, response := f.get(fetchKey{url, string(request)})
-	return response
+func (f *fetcher) ocsp(url string, request []byte) (response []byte, asked bool) {
+	e, asked := f.get(fetchKey{url, string(request)})
+	return e.response, asked
 }
 
 // get returns what is known, and asks for it if that is due.
-func (f *fetcher) get(key fetchKey) (*crl, []byte) {
+func (f *fetcher) get(key fetchKey) (known fetched, asked bool) {
 	if f == nil || len(key.url) > maxURL {
-		return nil, nil
+		return known, false
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -125,7 +126,7 @@ func (f *fetcher) get(key fetchKey) (*crl, []byte) {
 	if e == nil {
 		u, err := url.Parse(key.url)
 		if err != nil || f.guard.checkURL(u) != nil {
-			return nil, nil
+			return known, false
 		}
 		e = &fetched{}
 	}
@@ -137,7 +138,7 @@ func (f *fetcher) get(key fetchKey) (*crl, []byte) {
 		e.done = make(chan struct{})
 		f.group.Go(func() { f.ask(key, e) })
 	}
-	return e.list, e.response
+	return *e, true
 }
 
 // evict forgets what was not asked for the longest, until there is room. What

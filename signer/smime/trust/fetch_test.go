@@ -119,6 +119,14 @@ func TestFetchCRL(t *testing.T) {
 		t.Errorf("soft: %+v", got)
 	}
 	soft.Close()
+
+	// Hard: what nothing will be known about is not worth coming back for.
+	only := issue(t, "x", root, both(mailer("a@example.com"), func(c *x509.Certificate) { c.CRLDistributionPoints = []string{"ldap://127.0.0.1/x"} }))
+	r, _ = fetching(t, local())
+	v = &Validator{Anchors: mustPool(t, root.cert), Revocation: r}
+	if got := validate(v, "a@example.com", only); got.Revocation.Verdict != signer.Policy {
+		t.Errorf("hard, nothing to ask: %+v", got)
+	}
 }
 
 // TestFetchRefused has servers that mean harm, and URLs that are not asked.
@@ -196,7 +204,7 @@ func TestFetchRefused(t *testing.T) {
 			c.MaxSize, c.Timeout = 2000, 500*time.Millisecond
 			r, logged := fetching(t, c)
 			for range 3 {
-				if r.fetcher.crl(test.url) != nil {
+				if list, _ := r.fetcher.crl(test.url); list != nil {
 					t.Error("got a CRL")
 				}
 				settle(t, r)
@@ -279,7 +287,9 @@ func TestFetchLimits(t *testing.T) {
 	if n, size := len(r.fetcher.entries), r.fetcher.size; n != 5 || size != int64(5*len(list)) {
 		t.Errorf("%d are known, %d bytes\n%v", n, size, logged)
 	}
-	if r.fetcher.crl(url+"/19") == nil || r.fetcher.crl(url+"/0") != nil {
+	newest, _ := r.fetcher.crl(url + "/19")
+	oldest, _ := r.fetcher.crl(url + "/0")
+	if newest == nil || oldest != nil {
 		t.Error("the oldest was kept")
 	}
 	settle(t, r)

@@ -28,10 +28,10 @@ func (s *search) byOCSP(path []*certificate) status {
 	if err != nil {
 		return status{unknown, fmt.Sprintf("no OCSP request can be made: %v", err)}
 	}
-	s.asked = true
 	why := "no OCSP response is at hand"
 	for _, url := range c.ocsp[:min(len(c.ocsp), maxResponders)] {
-		der := s.v.Revocation.fetcher.ocsp(url, request)
+		der, asked := s.v.Revocation.fetcher.ocsp(url, request)
+		s.asked = s.asked || asked
 		if der == nil {
 			continue
 		}

@@ -109,7 +109,7 @@ func TestOCSP(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			(*r.files)[n.key()] = []*crl{list}
+			r.files.Store(&crlFiles{n.key(): {list}})
 			v := &Validator{Anchors: mustPool(t, root.cert), Revocation: r}
 			if got := validate(v, "a@example.com", leaf); got.Revocation.Verdict != signer.TempError {
 				t.Errorf("before: %+v", got)

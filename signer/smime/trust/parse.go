@@ -15,9 +15,8 @@ import (
 // ParseCertificate reads a DER certificate. It takes some that crypto/x509
 // refuses, although RFC 5280 allows them, or tells its readers to take them:
 // negative serial numbers, distribution points relative to the CRL's issuer,
-// DSA keys with the parameters of the issuer. Of such a certificate only the
-// basic fields, the key, the addresses and the extensions unread are there,
-// which is enough for Validate and to check a signature.
+// DSA keys with the parameters of the issuer. Of the extensions of such a
+// certificate only some are there, but Validate reads them all.
 func ParseCertificate(der []byte) (*x509.Certificate, error) {
 	if len(der) > maxCertificate {
 		return nil, fmt.Errorf("certificate has %d bytes, more than %d", len(der), maxCertificate)

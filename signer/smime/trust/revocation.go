@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"waxseal/signer"
 )
@@ -30,22 +31,32 @@ type RevocationConfig struct {
 // goroutines at once, and by several validators.
 type Revocation struct {
 	hard, preferCRL bool
-	files           *crlFiles
+	paths           []string
+	files           atomic.Pointer[crlFiles]
 	fetcher         *fetcher // nil for none
 }
 
 // NewRevocation reads the CRLs of the configuration. It collects what is wrong
 // with any. Close ends what it does in the background.
 func NewRevocation(c RevocationConfig) (*Revocation, error) {
-	files, err := readCRLs(c.CRLs)
-	if err != nil {
+	r := &Revocation{hard: c.Hard, preferCRL: c.PreferCRL, paths: c.CRLs}
+	if err := r.Reload(); err != nil {
 		return nil, err
 	}
-	r := &Revocation{hard: c.Hard, preferCRL: c.PreferCRL, files: files}
 	if c.Fetch != nil {
 		r.fetcher = newFetcher(*c.Fetch)
 	}
 	return r, nil
+}
+
+// Reload reads the files of CRLs again. If one of them can't be read, what was
+// known before is kept.
+func (r *Revocation) Reload() error {
+	files, err := readCRLs(r.paths)
+	if err == nil {
+		r.files.Store(&files)
+	}
+	return err
 }
 
 // Close ends all requests and waits for them.
@@ -55,7 +66,7 @@ func (r *Revocation) Close() { r.fetcher.close() }
 type crlFiles map[string][]*crl
 
 // readCRLs reads files and directories of CRLs.
-func readCRLs(paths []string) (*crlFiles, error) {
+func readCRLs(paths []string) (crlFiles, error) {
 	const largest = 64 << 20
 	files := crlFiles{}
 	var problems []error
@@ -88,13 +99,13 @@ func readCRLs(paths []string) (*crlFiles, error) {
 			}
 		}
 	}
-	return &files, errors.Join(problems...)
+	return files, errors.Join(problems...)
 }
 
 // named are the CRLs of an issuer: complete ones, or deltas.
-func (f *crlFiles) named(issuer name, deltas bool) []*crl {
+func (f crlFiles) named(issuer name, deltas bool) []*crl {
 	var lists []*crl
-	for _, list := range (*f)[issuer.key()] {
+	for _, list := range f[issuer.key()] {
 		if (list.base != nil) == deltas {
 			lists = append(lists, list)
 		}

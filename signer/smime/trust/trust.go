@@ -68,8 +68,8 @@ type Result struct {
 	// Address says whether it belongs to the address that was asked about.
 	Address signer.Finding
 
-	// Path is the best path from the certificate to a trust anchor; nil if
-	// there is none.
+	// Path is the path from the certificate to a trust anchor that was judged,
+	// the best of several, whether it is valid or not; nil if there is none.
 	Path []*x509.Certificate
 	// Addresses are those of the certificate, as written in it.
 	Addresses []string

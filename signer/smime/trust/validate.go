@@ -59,7 +59,7 @@ func (s *search) best(c *certificate) verdict {
 		return rank < perfect
 	})
 	if rank < 0 {
-		reason := "no path leads from the certificate to a trust anchor"
+		reason := fmt.Sprintf("no path leads to a trust anchor from the certificate, whose issuer is %s", printable(c.x.Issuer.String()))
 		best.chain = signer.Finding{Verdict: signer.Fail, Reason: reason}
 		best.revocation = signer.Finding{Verdict: signer.None, Reason: reason}
 	}
