@@ -305,14 +305,12 @@ func verifyShortRSA(key *rsa.PublicKey, hash crypto.Hash, digest, signature []by
 		return false
 	}
 	id := map[crypto.Hash]asn1.ObjectIdentifier{
-		crypto.MD5:  {1, 2, 840, 113549, 2, 5},
-		crypto.SHA1: {1, 3, 14, 3, 2, 26},
+		crypto.MD5:    {1, 2, 840, 113549, 2, 5},
+		crypto.SHA1:   {1, 3, 14, 3, 2, 26},
+		crypto.SHA224: {2, 16, 840, 1, 101, 3, 4, 2, 4},
 	}[hash]
 	if d, err := digestOf(hash); err == nil {
 		id = d.oid
-	}
-	if id == nil {
-		return false
 	}
 	info, err := asn1.Marshal(struct {
 		Algorithm pkix.AlgorithmIdentifier
