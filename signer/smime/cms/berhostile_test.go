@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -97,6 +99,29 @@ func TestNormaliseMemory(t *testing.T) {
 	}
 }
 
+// corpus returns the structures of RFC 4134. They are where WAXSEAL_CORPUS says,
+// else in shared/corpus beside the module.
+func corpus(t testing.TB) [][]byte {
+	t.Helper()
+	root := os.Getenv("WAXSEAL_CORPUS")
+	if root == "" {
+		root = filepath.Join("..", "..", "..", "..", "shared", "corpus")
+	}
+	paths, err := filepath.Glob(filepath.Join(root, "smime", "bc-rfc4134", "*.bin"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no corpus: set WAXSEAL_CORPUS to its folder: %v", err)
+	}
+	var found [][]byte
+	for _, path := range paths {
+		ber, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, ber)
+	}
+	return found
+}
+
 // FuzzNormalise checks that what comes out is a fixed point, and that a Reader
 // says the same as Normalise.
 func FuzzNormalise(f *testing.F) {
@@ -104,6 +129,9 @@ func FuzzNormalise(f *testing.F) {
 		f.Add(unhex(f, in[:len(in)&^1]))
 	}
 	f.Add(signedData(f, []byte("content")))
+	for _, ber := range corpus(f) {
+		f.Add(ber)
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		out, err := Normalise(in, Limits{})
 		r := NewReader(bytes.NewReader(in), Limits{})

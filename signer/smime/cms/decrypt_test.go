@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -191,6 +192,34 @@ func TestOracle(t *testing.T) {
 			}
 		}
 	}
+}
+
+// BenchmarkOracle shows how long each kind of failure takes, and success. They
+// differ by nothing that stands out.
+func BenchmarkOracle(b *testing.B) {
+	cert, private := newRecipient(b)
+	content := bytes.Repeat([]byte("Content\r\n"), 1000)
+	key := randomKey(32)
+	p := sealed(b, AES256CBC, key, randomKey(aes.BlockSize), content)
+	blocks := paddings(key, private.Size())
+	measure := func(name string, p envelopeParts) {
+		der := p.der(b)
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				// A random key now and then makes padding that is right.
+				if _, err := Decrypt(io.Discard, bytes.NewReader(der), []Key{{cert, private}}, DecryptOptions{}); err != nil && err != ErrDecrypt {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(blocks)) {
+		p.recipients = [][]byte{rsaRecipient(b, cert, rawRSA(&private.PublicKey, blocks[name]), rsa15Algorithm)}
+		measure("key/"+name, p)
+	}
+	p.recipients = [][]byte{rsaRecipient(b, cert, rawRSA(&private.PublicKey, blocks["right"]), rsa15Algorithm)}
+	p.ciphertext[len(p.ciphertext)-17] ^= 0x80
+	measure("content/padding", p)
 }
 
 // sealed encrypts with crypto/cipher alone.

@@ -325,6 +325,26 @@ func TestDecompress(t *testing.T) {
 	}
 }
 
+// FuzzDecompress checks that no more than the limit comes out, and that all
+// errors are those that there are.
+func FuzzDecompress(f *testing.F) {
+	zipped := deflated(f, []byte("All work and no play"))
+	f.Add(compressedData(f, zipped, oidZlib))
+	f.Add(compressedData(f, deflated(f, make([]byte, 100_000)), oidZlib))
+	f.Add(signedData(f, zipped))
+	f.Fuzz(func(t *testing.T, ber []byte) {
+		var out bytes.Buffer
+		_, err := Decompress(&out, bytes.NewReader(ber), 50_000)
+		var large *TooLargeError
+		if !allowed(err) && !errors.As(err, &large) {
+			t.Error(err)
+		}
+		if out.Len() > 50_000 {
+			t.Errorf("%d bytes", out.Len())
+		}
+	})
+}
+
 type brokenWriter struct{ err error }
 
 func (b brokenWriter) Write([]byte) (int, error) { return 0, b.err }
