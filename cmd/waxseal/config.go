@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,6 +60,7 @@ type keysBlock struct {
 	Namespace     string     `hcl:"namespace,optional"`
 	KV            string     `hcl:"kv,optional"`
 	KVMount       string     `hcl:"kv_mount,optional"`
+	Transit       string     `hcl:"transit,optional"`
 	CACert        string     `hcl:"ca_cert,optional"`
 	CAPath        string     `hcl:"ca_path,optional"`
 	ClientCert    string     `hcl:"client_cert,optional"`
@@ -80,6 +82,30 @@ type authBlock struct {
 	RoleID       string `hcl:"role_id,optional"`
 	SecretID     string `hcl:"secret_id,optional"`
 	SecretIDFile string `hcl:"secret_id_file,optional"`
+	// SecretIDWrapped says that the secret ID is a wrapping token.
+	SecretIDWrapped bool   `hcl:"secret_id_wrapped,optional"`
+	Role            string `hcl:"role,optional"`
+	JWTFile         string `hcl:"jwt_file,optional"`
+}
+
+// misfits names the settings that are none of the method's.
+func (a *authBlock) misfits(bad func(setting, of string)) {
+	for _, x := range []struct {
+		setting string
+		set     bool
+		of      string // methods, the first for the message
+	}{
+		{"token", a.Token != "", "token"}, {"token_file", a.TokenFile != "", "token"},
+		{"mount", a.Mount != "", "approle cert kubernetes jwt"},
+		{"role_id", a.RoleID != "", "approle"}, {"secret_id", a.SecretID != "", "approle"},
+		{"secret_id_file", a.SecretIDFile != "", "approle"}, {"secret_id_wrapped", a.SecretIDWrapped, "approle"},
+		{"role", a.Role != "", "kubernetes jwt cert"}, {"jwt_file", a.JWTFile != "", "kubernetes jwt"},
+	} {
+		methods := strings.Fields(x.of)
+		if x.set && !slices.Contains(methods, a.Method) {
+			bad(x.setting, methods[0])
+		}
+	}
 }
 
 // settings is a configuration in the units that the program works with.
@@ -210,7 +236,7 @@ func (s *settings) completeKeys(bad func(setting, text, hint string), duration f
 		}
 		k.Path = s.path(k.Path, "")
 		only("vault", map[string]string{
-			"address": k.Address, "namespace": k.Namespace, "kv": k.KV, "kv_mount": k.KVMount, "ca_cert": k.CACert, "ca_path": k.CAPath,
+			"address": k.Address, "namespace": k.Namespace, "kv": k.KV, "kv_mount": k.KVMount, "transit": k.Transit, "ca_cert": k.CACert, "ca_path": k.CAPath,
 			"client_cert": k.ClientCert, "client_key": k.ClientKey, "tls_server_name": k.TLSServerName, "timeout": k.Timeout,
 		})
 		if k.Auth != nil {
@@ -225,8 +251,11 @@ func (s *settings) completeKeys(bad func(setting, text, hint string), duration f
 			*file = s.path(*file, "")
 		}
 		if a := k.Auth; a != nil {
-			word(bad, "keys.auth", &a.Method, "token", "approle")
-			a.TokenFile, a.SecretIDFile = s.path(a.TokenFile, ""), s.path(a.SecretIDFile, "")
+			word(bad, "keys.auth", &a.Method, "token", "approle", "cert", "kubernetes", "jwt")
+			a.misfits(func(setting, of string) {
+				bad("keys.auth."+setting, fmt.Sprintf("is a setting of auth %q, and this is auth %q", of, a.Method), "take it out")
+			})
+			a.TokenFile, a.SecretIDFile, a.JWTFile = s.path(a.TokenFile, ""), s.path(a.SecretIDFile, ""), s.path(a.JWTFile, "")
 		}
 	default:
 		bad("keys", fmt.Sprintf("there is no store %q", k.Store), `write keys "vault" or keys "directory"`)

@@ -67,6 +67,8 @@ w.hcl:5:3: keys.cache: "soon" is not a time; write it as "5m" or "30s"`},
 	{"listen", "listen = [\"tcp:1\"]\nkeys \"directory\" {\n  path = \"k\"\n}\n", `w.hcl:1:1: listen: listen on "tcp:1": it is neither unix:, local:, inet: nor inet6:`},
 	{"network", "internal = [\"10.0.0.0/99\"]\nkeys \"directory\" {\n  path = \"k\"\n}\n", `w.hcl:1:1: internal: "10.0.0.0/99" is not a network`},
 	{"host name", "authserv_id = \"a; b\"\nkeys \"directory\" {\n  path = \"k\"\n}\n", `w.hcl:1:1: authserv_id: "a; b" is not a host name`},
+	{"setting of another login", "keys \"vault\" {\n  auth \"cert\" {\n    role_id = \"x\"\n  }\n}\n",
+		`w.hcl:3:5: keys.auth.role_id: is a setting of auth "approle", and this is auth "cert"; take it out`},
 	{"auth method", "keys \"vault\" {\n  auth \"ldap\" {\n  }\n}\n", `w.hcl:2:3: keys.auth: "ldap" is not known; write one of token`},
 }
 

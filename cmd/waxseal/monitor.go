@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"waxseal/keys"
 	"waxseal/milter"
 )
 
@@ -25,7 +27,7 @@ type monitor struct {
 }
 
 // openMonitor listens on address, or only counts where it is empty.
-func openMonitor(address string) (*monitor, error) {
+func openMonitor(address string, store keys.Store) (*monitor, error) {
 	m := &monitor{
 		registry: prometheus.NewRegistry(),
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -38,7 +40,8 @@ func openMonitor(address string) (*monitor, error) {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 9),
 		}),
 	}
-	m.registry.MustRegister(m.messages, m.seconds, collectors.NewGoCollector(),
+	state := &storeState{store: store}
+	m.registry.MustRegister(m.messages, m.seconds, state.gauge(), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if address == "" {
 		return m, nil
@@ -51,6 +54,10 @@ func openMonitor(address string) (*monitor, error) {
 			http.Error(w, "not listening for messages", http.StatusServiceUnavailable)
 			return
 		}
+		if err := state.ready(); err != nil {
+			http.Error(w, "key store: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
 		fmt.Fprintln(w, "ready")
 	})
 	listener, err := net.Listen("tcp", address)
@@ -60,6 +67,40 @@ func openMonitor(address string) (*monitor, error) {
 	m.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	go m.server.Serve(listener)
 	return m, nil
+}
+
+// storeState asks the key store whether it is ready, at most once a second
+// however many want to know.
+type storeState struct {
+	store keys.Store
+
+	mu    sync.Mutex
+	asked time.Time
+	err   error
+}
+
+func (s *storeState) ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.asked) >= time.Second {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		s.err = s.store.Ready(ctx)
+		s.asked = time.Now()
+	}
+	return s.err
+}
+
+func (s *storeState) gauge() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "waxseal_key_store_ready",
+		Help: "1 if the key store can be read, 0 if messages live on what was read before.",
+	}, func() float64 {
+		if s.ready() != nil {
+			return 0
+		}
+		return 1
+	})
 }
 
 // Close stops listening.

@@ -35,6 +35,7 @@ func openStore(s *settings) (keys.Store, io.Closer, error) {
 		Namespace:     k.Namespace,
 		KV:            k.KV,
 		KVMount:       k.KVMount,
+		Transit:       k.Transit,
 		CACert:        k.CACert,
 		CAPath:        k.CAPath,
 		ClientCert:    k.ClientCert,
@@ -42,10 +43,19 @@ func openStore(s *settings) (keys.Store, io.Closer, error) {
 		TLSServerName: k.TLSServerName,
 		Timeout:       s.keysTimeout,
 	}
-	if a := k.Auth; a != nil && a.Method == "approle" {
-		conf.AppRole = &vault.AppRole{Mount: a.Mount, RoleID: a.RoleID, SecretID: a.SecretID, SecretIDFile: a.SecretIDFile}
-	} else if a != nil {
-		conf.Token, conf.TokenFile = a.Token, a.TokenFile
+	if a := k.Auth; a != nil {
+		switch a.Method {
+		case "approle":
+			conf.AppRole = &vault.AppRole{Mount: a.Mount, RoleID: a.RoleID, SecretID: a.SecretID, SecretIDFile: a.SecretIDFile, Wrapped: a.SecretIDWrapped}
+		case "cert":
+			conf.Cert = &vault.Cert{Mount: a.Mount, Role: a.Role}
+		case "kubernetes":
+			conf.Kubernetes = &vault.JWT{Mount: a.Mount, Role: a.Role, File: a.JWTFile}
+		case "jwt":
+			conf.JWT = &vault.JWT{Mount: a.Mount, Role: a.Role, File: a.JWTFile}
+		default:
+			conf.Token, conf.TokenFile = a.Token, a.TokenFile
+		}
 	}
 	store, err := vault.Open(conf)
 	if err != nil {

@@ -61,7 +61,7 @@ func serve(file string) error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	monitor, err := openMonitor(s.Monitor)
+	monitor, err := openMonitor(s.Monitor, store)
 	if err != nil {
 		return err
 	}
