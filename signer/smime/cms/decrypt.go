@@ -13,7 +13,8 @@ import (
 
 // DecryptOptions say what to accept.
 type DecryptOptions struct {
-	// Legacy accepts Triple DES, for old mail.
+	// Legacy accepts the ciphers that are read only, AES-192 and Triple DES, for
+	// old mail.
 	Legacy bool
 	// Limits bound what is read.
 	Limits Limits
@@ -55,8 +56,8 @@ func Decrypt(w io.Writer, in io.Reader, keys []Key, o DecryptOptions) (*Decrypte
 	if err != nil {
 		return nil, err
 	}
-	if e.algorithm.tripleDES && !o.Legacy {
-		return nil, &UnsupportedError{"content encryption", "Triple DES, which is not allowed here"}
+	if !e.algorithm.written && !o.Legacy {
+		return nil, &UnsupportedError{"content encryption", e.algorithm.name + ", which is not allowed here"}
 	}
 	key, used, err := contentKey(e.candidates, e.algorithm.key)
 	if err != nil {

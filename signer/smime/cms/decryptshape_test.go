@@ -184,6 +184,8 @@ func TestDecryptUnsupported(t *testing.T) {
 	des.recipients = [][]byte{rsaRecipient(t, cert, make([]byte, 256), rsa15Algorithm)}
 	gcm := sealed(t, AES128GCM, randomKey(16), randomKey(12), []byte("content"))
 	gcm.recipients = des.recipients
+	aes192 := sealed(t, AES192GCM, randomKey(24), randomKey(12), []byte("content"))
+	aes192.recipients = des.recipients
 	gcmInEnveloped, cbcInAuthenticated, rc2, signed, kem, nonce := gcm, des, des, des, des, gcm
 	gcmInEnveloped.oid, gcmInEnveloped.mac = oidEnvelopedData, nil
 	cbcInAuthenticated.oid = oidAuthEnvelopedData
@@ -218,8 +220,10 @@ func TestDecryptUnsupported(t *testing.T) {
 		o    DecryptOptions
 		want string
 	}{
-		"Triple DES":                {des, DecryptOptions{}, "not supported: Triple DES, which is not allowed here"},
+		"Triple DES":                {des, DecryptOptions{}, "not supported: des-ede3-cbc, which is not allowed here"},
 		"Triple DES, allowed":       {des, DecryptOptions{Legacy: true}, ErrDecrypt.Error()},
+		"AES-192":                   {aes192, DecryptOptions{}, "not supported: aes192-gcm, which is not allowed here"},
+		"AES-192, allowed":          {aes192, DecryptOptions{Legacy: true}, ErrDecrypt.Error()},
 		"other cipher":              {rc2, DecryptOptions{Legacy: true}, "content encryption not supported: 1.2.840.113549.3.99"},
 		"other content type":        {signed, DecryptOptions{}, "content type not supported: signed-data"},
 		"other key transport":       {kem, DecryptOptions{}, "key transport not supported: 1.2.3"},
