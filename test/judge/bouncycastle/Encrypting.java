@@ -2,6 +2,7 @@ import java.security.KeyPair;
 import java.security.KeyPairGenerator;
 import java.security.PrivateKey;
 import java.security.cert.X509Certificate;
+import java.security.interfaces.ECPrivateKey;
 import java.security.interfaces.ECPublicKey;
 import java.util.Collection;
 import java.util.List;
@@ -52,10 +53,12 @@ final class Encrypting {
                         ? new JceKeyTransAuthEnvelopedRecipient(key).setProvider("BC")
                         : new JceKeyTransEnvelopedRecipient(key).setProvider("BC"));
             }
-            if (authenticated) {
-                throw new Exception("Bouncy Castle has no recipient class for key agreement in AuthEnvelopedData");
+            if (!(key instanceof ECPrivateKey)) {
+                return r.getContent(new X25519.Recipient(key));
             }
-            return r.getContent(new JceKeyAgreeEnvelopedRecipient(key).setProvider("BC"));
+            return r.getContent(authenticated
+                    ? new Content.ECDH(key)
+                    : new JceKeyAgreeEnvelopedRecipient(key).setProvider("BC"));
         }
         throw new Exception("the message is for somebody else");
     }
@@ -119,7 +122,7 @@ final class Encrypting {
     /** ECDH with the key derivation and key wrap that suit the curve (RFC 5753). */
     private static RecipientInfoGenerator agreement(X509Certificate certificate, boolean keyId, boolean large) throws Exception {
         if (!(certificate.getPublicKey() instanceof ECPublicKey)) {
-            throw new Exception("Bouncy Castle 1.72 has no key derivation with HKDF (RFC 8418)");
+            return X25519.to(certificate, keyId, large);
         }
         var curve = ((ECPublicKey) certificate.getPublicKey()).getParams();
         KeyPairGenerator generator = KeyPairGenerator.getInstance("EC", "BC");
