@@ -1,6 +1,7 @@
 package pgpmime
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/sha256"
@@ -65,6 +66,53 @@ func BenchmarkEncrypt(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					if _, err := Encrypt(io.Discard, e, []*Certificate{test.to}, test.sign, EncryptOptions{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	g := gpg(b)
+	for _, user := range []string{"rosa@example.com", "edda@example.com"} {
+		k := g.key(b, user)
+		for _, size := range benchSizes {
+			var text bytes.Buffer
+			generated(size).WriteTo(&text)
+			signature := signedBy(b, text.String(), k.cert.entity.PrivateKey, nil)
+			held := []*Certificate{k.Certificate()}
+			b.Run(fmt.Sprintf("%s/%d", k.Algorithm(0), size), func(b *testing.B) {
+				b.SetBytes(size)
+				b.ReportAllocs()
+				for b.Loop() {
+					found, err := Verify(bytes.NewReader(text.Bytes()), signature, held, VerifyOptions{Time: day()})
+					if err != nil || found[0].Integrity.Verdict != signer.Pass {
+						b.Fatal(found, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkDecrypt(b *testing.B) {
+	g := gpg(b)
+	six, err := ParseKey("six@example.com", first(made(b, "six@example.com", configV6)), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for what, k := range map[string]*Key{"v1-rsa3072": g.key(b, "rosa@example.com"), "v1-cv25519": g.key(b, "edda@example.com"), "v2-x25519": six} {
+		for _, size := range benchSizes {
+			held := []*Certificate{k.Certificate()}
+			message := encrypted(b, &signer.Entity{Body: generated(size)}, held, k, EncryptOptions{})
+			b.Run(fmt.Sprintf("%s-signed/%d", what, size), func(b *testing.B) {
+				b.SetBytes(size)
+				b.ReportAllocs()
+				for b.Loop() {
+					d, err := Decrypt(io.Discard, bytes.NewReader(message), []*Key{k}, DecryptOptions{Certificates: held, Verify: VerifyOptions{Time: day()}})
+					if err != nil || d.Signatures[0].Integrity.Verdict != signer.Pass {
 						b.Fatal(err)
 					}
 				}

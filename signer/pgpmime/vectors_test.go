@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,9 +47,25 @@ func vectors(t testing.TB) map[string][]byte {
 	return files
 }
 
-// vectorKeys parses all keys and certificates of the vectors. The protected ones
+// parsedVectors are the keys of the vectors: unlocking them takes its time.
+var parsedVectors struct {
+	once         sync.Once
+	keys         []*Key
+	certificates []*Certificate
+}
+
+// vectorKeys returns all keys and certificates of the vectors.
+func vectorKeys(t testing.TB, files map[string][]byte) ([]*Key, []*Certificate) {
+	t.Helper()
+	parsedVectors.once.Do(func() {
+		parsedVectors.keys, parsedVectors.certificates = parseVectorKeys(t, files)
+	})
+	return parsedVectors.keys, parsedVectors.certificates
+}
+
+// parseVectorKeys parses all keys and certificates of the vectors. The protected ones
 // have these passphrases.
-func vectorKeys(t testing.TB, files map[string][]byte) (keys []*Key, certificates []*Certificate) {
+func parseVectorKeys(t testing.TB, files map[string][]byte) (keys []*Key, certificates []*Certificate) {
 	t.Helper()
 	phrases := []string{"no.secret", "apple", "123", "test", "1234", "test_passphrase", "tkhbackup"}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
