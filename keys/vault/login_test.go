@@ -151,6 +151,7 @@ func testAppRole(t *testing.T, ids *identities.Set) {
 // A token must outlive its lifetime: one that can be renewed is renewed, and
 // an AppRole logs in again when its own can't be.
 func testRenewal(t *testing.T, ids *identities.Set) {
+	t.Parallel()
 	server := filled(t, vaulttest.Options{}, ids)
 	server.Policy("renew", `path "auth/token/lookup-self" { capabilities = ["read"] }
 		path "auth/token/renew-self" { capabilities = ["update"] }`)

@@ -127,7 +127,7 @@ func TestWithIdentities(t *testing.T) {
 		"Store": testStore, "BrokenEntries": testBrokenEntries, "List": testList,
 		"Token": testToken, "TokenFile": testTokenFile, "AppRole": testAppRole, "Renewal": testRenewal,
 		"Environment": testEnvironment, "TLS": testTLS, "Sealed": testSealed, "Killed": testKilled,
-		"Slow": testSlow, "Cached": testCached,
+		"Slow": testSlow, "Cached": testCached, "Wrapped": testWrapped, "Cert": testCert, "Life": testLife,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, ids) })
 	}

@@ -176,10 +176,14 @@ func (s *Store) Lock(ctx context.Context, name string, ttl time.Duration) (relea
 		}
 	case errors.Is(err, keys.ErrNotFound):
 		m, err := s.metadataAt(ctx, below) // of one that was deleted
-		if err == nil {
-			cas = m.Current
-		} else if !errors.Is(err, keys.ErrNotFound) {
+		if err != nil && !errors.Is(err, keys.ErrNotFound) {
 			return nil, fmt.Errorf("lock %s: %w", name, err)
+		}
+		if err == nil {
+			if a := m.alive(now); len(a) > 0 && a[0] == m.Current {
+				return nil, quicker(name)
+			}
+			cas = m.Current
 		}
 	default:
 		return nil, fmt.Errorf("lock %s: %w", name, err)
@@ -187,7 +191,7 @@ func (s *Store) Lock(ctx context.Context, name string, ttl time.Duration) (relea
 	fields := map[string]any{"holder": host + " " + rand.Text(), "until": now.Add(ttl).UTC().Format(time.RFC3339Nano)}
 	version, err := s.store(ctx, below, fields, cas)
 	if errors.Is(err, keys.ErrConflict) {
-		return nil, fmt.Errorf("%s by somebody who was quicker: %w", name, keys.ErrLocked)
+		return nil, quicker(name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
@@ -199,4 +203,8 @@ func (s *Store) Lock(ctx context.Context, name string, ttl time.Duration) (relea
 		}
 		return err
 	}, nil
+}
+
+func quicker(name string) error {
+	return fmt.Errorf("%s by somebody who was quicker: %w", name, keys.ErrLocked)
 }
