@@ -47,6 +47,7 @@ func TestUnusableEntries(t *testing.T) {
 	if !s.server.QueueEmpty(t) {
 		t.Errorf("in the queue:\n%s", s.server.Queue(t))
 	}
+	s.server.Sink.None(t)
 }
 
 // TestHeld: a policy may hold or throw away what it has no key for; neither

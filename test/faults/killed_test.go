@@ -38,10 +38,10 @@ func TestKilledBetween(t *testing.T) {
 		if r := mta.Dial(t, s.server.Addr, "").Send(identities.Alice, []string{identities.Bob}, message); r.Code/100 != 4 {
 			t.Errorf("without a daemon the client was told: %s", r)
 		}
-		s.server.Sink.None(t)
 		if !s.server.QueueEmpty(t) {
 			t.Errorf("in the queue:\n%s", s.server.Queue(t))
 		}
+		s.server.Sink.None(t)
 		s.restart(t)
 		if r := mta.Dial(t, s.server.Addr, "").Send(identities.Alice, []string{identities.Bob}, message); r.Code != 250 {
 			t.Fatal(r)
@@ -86,10 +86,10 @@ func TestKilledAtWork(t *testing.T) {
 			case n == 0 || err == nil && r.Code/100 != 4:
 				t.Fatalf("message %d: the client was told: %s %v", n, r, err)
 			default:
-				s.server.Sink.None(t)
 				if !s.server.QueueEmpty(t) {
 					t.Errorf("message %d is in the queue though the client was told %s %v:\n%s", n, r, err, s.server.Queue(t))
 				}
+				s.server.Sink.None(t)
 			}
 			said[r.Code]++
 			if n > 0 {

@@ -42,10 +42,10 @@ func TestVault(t *testing.T) {
 		if r := send(token); r.Code != 451 {
 			t.Errorf("%s: %s", token, r)
 		}
-		server.Sink.None(t)
 		if !server.QueueEmpty(t) {
 			t.Errorf("%s: in the queue:\n%s", token, server.Queue(t))
 		}
+		server.Sink.None(t)
 	}
 	passes("unsealed")
 	if r := mta.Dial(t, server.Addr, "").Send(identities.Alice, []string{identities.Nobody}, mail(identities.Nobody, "nobody", 0)); r.Code != 550 {

@@ -87,10 +87,10 @@ func TestServers(t *testing.T) {
 			if !bytes.HasSuffix(got.Data, []byte("\r\n\r\nnew\r\n")) {
 				t.Errorf("the sendmail command delivered %q", got.Data)
 			}
-			m.Sink.None(t)
 			if !m.QueueEmpty(t) {
 				t.Errorf("queue: %s", m.Queue(t))
 			}
+			m.Sink.None(t)
 		})
 	}
 }
