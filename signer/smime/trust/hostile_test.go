@@ -78,6 +78,29 @@ func TestManyPaths(t *testing.T) {
 	}
 }
 
+// TestHiddenRevocation has a message bring so many certificates with the
+// authority's name that none of the checks is left for the CRL.
+func TestHiddenRevocation(t *testing.T) {
+	root := issue(t, "root", nil, ca)
+	sub := issue(t, "sub", root, ca)
+	leaf := issue(t, "leaf", sub, mailer("a@example.com"))
+	stranger := issue(t, "root", nil, ca)
+	v := &Validator{Anchors: mustPool(t, root.cert)}
+	for _, hard := range []bool{false, true} {
+		for count := 185; count < 205; count++ {
+			v.Revocation = revocationOf(t, hard, revoke(t, root, nil), revoke(t, sub, nil, leaf))
+			var crowd []*identity
+			for range count {
+				// Nothing but its signature tells it from the right one.
+				crowd = append(crowd, issueKey(t, "sub", newKey(t), stranger, both(ca, func(c *x509.Certificate) { c.SubjectKeyId = sub.cert.SubjectKeyId })))
+			}
+			if r := validate(v, "a@example.com", leaf, append(crowd, sub)...); passes(r) {
+				t.Fatalf("%d certificates hide it: %+v", count, r)
+			}
+		}
+	}
+}
+
 // TestCancelled ends the search with its context.
 func TestCancelled(t *testing.T) {
 	root := issue(t, "root", nil, ca)

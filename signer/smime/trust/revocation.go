@@ -127,6 +127,12 @@ func (s *search) revocation(path []*certificate) (f signer.Finding, leaf bool) {
 		return signer.Finding{Verdict: signer.Pass}, false
 	case st.state == revoked:
 		return signer.Finding{Verdict: signer.Fail, Reason: st.reason}, s.status(path).state == revoked
+	case s.ctx.Err() != nil:
+		return signer.Finding{Verdict: signer.TempError, Reason: st.reason}, false
+	case s.exhausted:
+		// Else a message could bring so many certificates that nobody gets to
+		// see that its own is revoked.
+		return signer.Finding{Verdict: signer.Policy, Reason: st.reason}, false
 	case !r.hard:
 		return signer.Finding{Verdict: signer.None, Reason: st.reason}, false
 	case s.asked && r.fetcher != nil:
