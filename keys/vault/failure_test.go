@@ -125,6 +125,8 @@ type front struct {
 	*httptest.Server
 	requests atomic.Int64
 	held     atomic.Pointer[chan struct{}] // requests wait until it is closed
+	delay    atomic.Int64                  // before each answer, in nanoseconds
+	fault    atomic.Pointer[func(http.ResponseWriter)]
 }
 
 func newFront(t *testing.T, to string) *front {
@@ -139,6 +141,11 @@ func newFront(t *testing.T, to string) *front {
 		if err != nil {
 			return
 		}
+		if fault := f.fault.Load(); fault != nil {
+			(*fault)(w)
+			return
+		}
+		time.Sleep(time.Duration(f.delay.Load()))
 		if held := f.held.Load(); held != nil {
 			select {
 			case <-*held:
