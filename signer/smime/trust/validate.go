@@ -70,6 +70,10 @@ func (s *search) best(c *certificate) verdict {
 			best.chain.Reason += "; the search was ended, as there are too many certificates"
 		}
 	}
+	if s.exhausted && s.v.Revocation != nil && len(best.path) > 1 && best.revocation.Verdict == signer.None {
+		// Another path, which was not reached, might have told.
+		best.revocation.Verdict = signer.Policy
+	}
 	return best
 }
 
