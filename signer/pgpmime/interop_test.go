@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -23,6 +24,10 @@ var reasons = map[string]string{
 	"c": "Sequoia of Debian 12 takes a signature for broken that names a recipient with a version 6 key.",
 	"d": "RNP 0.16 does not look for the key of a hidden recipient.",
 }
+
+// intendedTrouble is the reason that lies in what only we write: the recipients
+// in the signature (RFC 9580, Section 5.2.3.36).
+const intendedTrouble = "c"
 
 // signRows are the kinds of keys that sign. "read" is what the programs do with
 // our signatures, "written" what they make and we verify, in the order of
@@ -55,7 +60,21 @@ var encryptRows = []struct {
 	{"RSA and Curve25519, read by the latter; SEIPD 1", "rsa legacy", "aes256", false, "yes yes yes yes yes", "yes yes yes yes yes"},
 	{"Version 6 and 4, read by the latter; SEIPD 1", "v6-ocb rsa", "aes256", false, "yes c c yes yes", "a a a a yes"},
 	{"Version 4 and 6, read by the latter; SEIPD 1", "rsa v6-ocb", "aes256", false, "a a a a yes", "a a a a yes"},
-	{"Version 4, RSA, hidden; SEIPD 1", "rsa", "aes256", true, "yes yes yes d yes", "- - - - -"},
+	{"Version 4, RSA, hidden; SEIPD 1", "rsa", "aes256", true, "yes yes yes d yes", "yes - - - yes"},
+}
+
+// onlyOurs makes it an error of ours if a program can't read what we have made,
+// but can read what some other program makes of the same kind.
+func onlyOurs(t *testing.T, err error, programs []judge.OpenPGP, reader int, try func(other judge.OpenPGP) error) {
+	t.Helper()
+	if err == nil || errors.Is(err, judge.ErrCannot) {
+		return
+	}
+	for i, other := range programs {
+		if i != reader && try(other) == nil {
+			t.Errorf("%s reads what %s makes, and not ours: %v", programs[reader].Name(), other.Name(), err)
+		}
+	}
 }
 
 // text is what is protected, with lines that end in white space and begin with
@@ -84,18 +103,22 @@ func TestInterop(t *testing.T) {
 	ours := map[string]*pgpmime.Key{}
 	certs := map[string]*pgpmime.Certificate{}
 	for name, k := range owners {
-		var err error
-		if ours[name], err = pgpmime.ParseKey(name+"@example.com", readFile(t, k.KeyFile), nil); err != nil {
-			t.Fatal(err)
-		}
-		if certs[name], err = pgpmime.ParseCertificate(name+"@example.com", readFile(t, k.CertFile)); err != nil {
-			t.Fatal(err)
-		}
+		ours[name], certs[name] = parse(t, k)
 	}
 	signed := matrix("Signed by Waxseal, verified by", programs)
 	verified := matrix("Verified by Waxseal, signed by", programs)
 	for _, row := range signRows {
-		signed.Row(t, row.name, row.read, func(i int) error { return sign(t, ours[row.key], owners[row.key], programs[i]) })
+		signed.Row(t, row.name, row.read, func(i int) error {
+			err := sign(t, ours[row.key], owners[row.key], programs[i])
+			onlyOurs(t, err, programs, i, func(other judge.OpenPGP) error {
+				signature, err := other.Sign(t, owners[row.key], []byte(text))
+				if err != nil {
+					return err
+				}
+				return programs[i].Verify(t, owners[row.key], []byte(text), signature)
+			})
+			return err
+		})
 		verified.Row(t, row.name, row.written, func(i int) error { return verify(t, owners[row.key], certs[row.key], programs[i]) })
 	}
 	encrypted := matrix("Encrypted by Waxseal, decrypted by", programs)
@@ -114,20 +137,64 @@ func TestInterop(t *testing.T) {
 		// The signer is who reads, so that programs that know only older keys
 		// are not stopped by a newer one.
 		encrypted.Row(t, row.name, row.read, func(i int) error {
-			return encrypt(t, to, ours[reader.Name], o, reader, programs[i])
+			err := encrypt(t, to, ours[reader.Name], o, reader, programs[i])
+			onlyOurs(t, err, programs, i, func(other judge.OpenPGP) error {
+				message, err := other.Encrypt(t, toOwners, reader, row.hidden, []byte(text))
+				if err != nil {
+					return err
+				}
+				if d, err := pgpmime.Decrypt(io.Discard, bytes.NewReader(message), []*pgpmime.Key{ours[reader.Name]}, pgpmime.DecryptOptions{}); err != nil || d.Cipher != row.cipher {
+					return errors.New("it is of another kind")
+				}
+				if strings.Contains(row.read, intendedTrouble) {
+					return errors.New("it does not name the recipients in the signature")
+				}
+				return same(programs[i].Decrypt(t, reader, reader, message))
+			})
+			return err
 		})
 		decrypted.Row(t, row.name, row.written, func(i int) error {
-			if row.hidden {
-				return judge.ErrCannot
-			}
-			return decrypt(t, toOwners, ours[reader.Name], certs[reader.Name], row.cipher, programs[i])
+			return decrypt(t, toOwners, ours[reader.Name], certs[reader.Name], row.hidden, row.cipher, programs[i])
 		})
 	}
-	all := []*judge.Matrix{signed, verified, encrypted, decrypted}
+	made := &judge.Matrix{Title: "With keys that programs have made", Columns: []string{
+		"Waxseal signs, the maker verifies", "the maker signs, Waxseal verifies",
+		"Waxseal encrypts, the maker decrypts", "the maker encrypts, Waxseal decrypts",
+	}}
+	for _, k := range judge.MadeKeys(t) {
+		key, cert := parse(t, k.KeyOwner)
+		to, toOwners := []*pgpmime.Certificate{cert}, []*judge.KeyOwner{k.KeyOwner}
+		made.Row(t, k.Kind, "yes yes yes yes", func(column int) error {
+			switch column {
+			case 0:
+				return sign(t, key, k.KeyOwner, k.Maker)
+			case 1:
+				return verify(t, k.KeyOwner, cert, k.Maker)
+			case 2:
+				return encrypt(t, to, key, pgpmime.EncryptOptions{}, k.KeyOwner, k.Maker)
+			}
+			return decrypt(t, toOwners, key, cert, false, "aes256", k.Maker)
+		})
+	}
+	all := []*judge.Matrix{signed, verified, encrypted, decrypted, made}
 	for _, m := range all {
 		m.Log(t)
 	}
 	judge.Document(t, "../../docs/interop.md", "pgp", *update, all...)
+}
+
+// parse reads somebody's key and certificate.
+func parse(t *testing.T, k *judge.KeyOwner) (*pgpmime.Key, *pgpmime.Certificate) {
+	t.Helper()
+	key, err := pgpmime.ParseKey(k.Name+"@example.com", readFile(t, k.KeyFile), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := pgpmime.ParseCertificate(k.Name+"@example.com", readFile(t, k.CertFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, cert
 }
 
 func readFile(t *testing.T, path string) []byte {
@@ -208,11 +275,11 @@ func encrypt(t *testing.T, to []*pgpmime.Certificate, by *pgpmime.Key, o pgpmime
 }
 
 // decrypt has a program encrypt, without a signature and with one, and decrypts.
-func decrypt(t *testing.T, to []*judge.KeyOwner, key *pgpmime.Key, cert *pgpmime.Certificate, cipher string, program judge.OpenPGP) error {
+func decrypt(t *testing.T, to []*judge.KeyOwner, key *pgpmime.Key, cert *pgpmime.Certificate, hidden bool, cipher string, program judge.OpenPGP) error {
 	t.Helper()
 	reader := to[len(to)-1]
 	for _, by := range []*judge.KeyOwner{nil, reader} {
-		message, err := program.Encrypt(t, to, by, []byte(text))
+		message, err := program.Encrypt(t, to, by, hidden, []byte(text))
 		if err != nil {
 			return fmt.Errorf("encrypt: %w", err)
 		}
@@ -226,6 +293,9 @@ func decrypt(t *testing.T, to []*judge.KeyOwner, key *pgpmime.Key, cert *pgpmime
 		}
 		if d.Cipher != cipher {
 			return fmt.Errorf("%w: it chose %s", judge.ErrCannot, d.Cipher)
+		}
+		if d.Hidden != hidden {
+			return fmt.Errorf("the message is taken for one that is hidden: %t", d.Hidden)
 		}
 		if by != nil {
 			if err := passed(d.Signatures, nil); err != nil {

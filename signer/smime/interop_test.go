@@ -89,8 +89,18 @@ func TestInterop(t *testing.T) {
 		if row.keyID {
 			o.SignerID = smime.SubjectKeyID
 		}
-		signed.Row(t, row.name, row.read, func(i int) error { return sign(t, person, o, programs[i]) })
 		s := judge.SignAs{Digest: digestNames[row.digest], PSS: row.pss, SubjectKeyID: row.keyID}
+		signed.Row(t, row.name, row.read, func(i int) error {
+			err := sign(t, person, o, programs[i])
+			onlyOurs(t, err, programs, i, func(other judge.CMS) error {
+				data, err := other.Sign(t, person, []byte(text), s)
+				if err != nil {
+					return err
+				}
+				return same(programs[i].Verify(t, data, nil))
+			})
+			return err
+		})
 		verified.Row(t, row.name, row.written, func(i int) error { return verify(t, person, s, programs[i]) })
 	}
 	encrypted := matrix("Encrypted by Waxseal, decrypted by", programs)
@@ -100,7 +110,17 @@ func TestInterop(t *testing.T) {
 		for _, name := range strings.Fields(row.to) {
 			to = append(to, people.Person(name))
 		}
-		encrypted.Row(t, row.name, row.read, func(i int) error { return encrypt(t, to, row.options, programs[i]) })
+		encrypted.Row(t, row.name, row.read, func(i int) error {
+			err := encrypt(t, to, row.options, programs[i])
+			onlyOurs(t, err, programs, i, func(other judge.CMS) error {
+				data, err := other.Encrypt(t, to, []byte(text), encryptAs(row.options))
+				if err != nil {
+					return err
+				}
+				return same(programs[i].Decrypt(t, to[len(to)-1], data))
+			})
+			return err
+		})
 		decrypted.Row(t, row.name, row.written, func(i int) error { return decrypt(t, to, row.options, programs[i]) })
 	}
 	all := []*judge.Matrix{signed, verified, encrypted, decrypted}
@@ -108,6 +128,20 @@ func TestInterop(t *testing.T) {
 		m.Log(t)
 	}
 	judge.Document(t, "../../docs/interop.md", "smime", *update, all...)
+}
+
+// onlyOurs makes it an error of ours if a program can't read what we have made,
+// but can read what some other program makes of the same kind.
+func onlyOurs(t *testing.T, err error, programs []judge.CMS, reader int, try func(other judge.CMS) error) {
+	t.Helper()
+	if err == nil || errors.Is(err, judge.ErrCannot) {
+		return
+	}
+	for i, other := range programs {
+		if i != reader && try(other) == nil {
+			t.Errorf("%s reads what %s makes, and not ours: %v", programs[reader].Name(), other.Name(), err)
+		}
+	}
 }
 
 // encryptRows are the algorithms of encryption. The last of the recipients is
@@ -227,9 +261,8 @@ func encrypt(t *testing.T, to []*judge.Person, o smime.EncryptOptions, program j
 	return same(program.Decrypt(t, to[len(to)-1], data))
 }
 
-// decrypt has a program encrypt, and decrypts as the last of the recipients.
-func decrypt(t *testing.T, to []*judge.Person, o smime.EncryptOptions, program judge.CMS) error {
-	t.Helper()
+// encryptAs asks a program for what our options ask of us.
+func encryptAs(o smime.EncryptOptions) judge.EncryptAs {
 	e := judge.EncryptAs{
 		Cipher:       strings.Replace(o.Cipher.String(), "aes", "aes-", 1),
 		SubjectKeyID: o.RecipientID == cms.SubjectKeyID,
@@ -237,7 +270,13 @@ func decrypt(t *testing.T, to []*judge.Person, o smime.EncryptOptions, program j
 	if name, ok := strings.CutPrefix(o.KeyTransport.String(), "oaep-"); ok {
 		e.OAEP = name
 	}
-	data, err := program.Encrypt(t, to, []byte(text), e)
+	return e
+}
+
+// decrypt has a program encrypt, and decrypts as the last of the recipients.
+func decrypt(t *testing.T, to []*judge.Person, o smime.EncryptOptions, program judge.CMS) error {
+	t.Helper()
+	data, err := program.Encrypt(t, to, []byte(text), encryptAs(o))
 	if err != nil {
 		return fmt.Errorf("encrypt: %w", err)
 	}

@@ -1,6 +1,10 @@
-// Package judge asks programs that nobody here wrote, openssl and gpg, whether
-// a message is signed or encrypted as it should be, and compares what they
-// bring to light with what went in. Messages have CRLF line ends.
+// Package judge asks programs that nobody here wrote whether a message is signed
+// or encrypted as it should be, and compares what they bring to light with what
+// went in. Messages have CRLF line ends.
+//
+// openssl and gpg judge whole messages, with the keys of package identities. All
+// programs, each of them a CMS or an OpenPGP, write and read what is within
+// messages, with keys of all kinds; a Matrix records how that goes.
 package judge
 
 import (

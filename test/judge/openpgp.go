@@ -19,8 +19,9 @@ type OpenPGP interface {
 	// Decrypt decrypts a message and returns its content. If by is not nil then
 	// that one has to have signed it.
 	Decrypt(t testing.TB, as, by *KeyOwner, message []byte) ([]byte, error)
-	// Encrypt makes one, signed if by is not nil.
-	Encrypt(t testing.TB, to []*KeyOwner, by *KeyOwner, content []byte) ([]byte, error)
+	// Encrypt makes one, signed if by is not nil. A hidden one does not say for
+	// whom it is.
+	Encrypt(t testing.TB, to []*KeyOwner, by *KeyOwner, hidden bool, content []byte) ([]byte, error)
 }
 
 // KeyOwner is somebody with an OpenPGP key.

@@ -30,7 +30,7 @@ func TestOpenPGP(t *testing.T) {
 		if err := reader.Verify(t, bob, content, signature); err == nil {
 			t.Errorf("%s: the signature of another passes", name)
 		}
-		plain, err := writer.Encrypt(t, []*judge.KeyOwner{bob}, nil, content)
+		plain, err := writer.Encrypt(t, []*judge.KeyOwner{bob}, nil, false, content)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -41,7 +41,7 @@ func TestOpenPGP(t *testing.T) {
 		if _, err := reader.Decrypt(t, bob, alice, plain); err == nil {
 			t.Errorf("%s: a signature that is not there passes", name)
 		}
-		signed, err := writer.Encrypt(t, []*judge.KeyOwner{bob}, alice, content)
+		signed, err := writer.Encrypt(t, []*judge.KeyOwner{bob}, alice, false, content)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

@@ -72,13 +72,13 @@ func (o *OpenPGPJS) Decrypt(t testing.TB, as, by *KeyOwner, message []byte) ([]b
 }
 
 // Encrypt implements OpenPGP.
-func (o *OpenPGPJS) Encrypt(t testing.TB, to []*KeyOwner, by *KeyOwner, content []byte) ([]byte, error) {
+func (o *OpenPGPJS) Encrypt(t testing.TB, to []*KeyOwner, by *KeyOwner, hidden bool, content []byte) ([]byte, error) {
 	f := newFolder(t)
 	key := ""
 	if by != nil {
 		key = by.KeyFile
 	}
-	call := []string{"encrypt", key, f.write("in", content), f.path("out")}
+	call := []string{"encrypt", key, flag("hidden", hidden), f.write("in", content), f.path("out")}
 	for _, k := range to {
 		call = append(call, k.CertFile)
 	}

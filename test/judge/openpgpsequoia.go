@@ -49,7 +49,10 @@ func (s *Sq) Decrypt(t testing.TB, as, by *KeyOwner, message []byte) ([]byte, er
 }
 
 // Encrypt implements OpenPGP.
-func (s *Sq) Encrypt(t testing.TB, to []*KeyOwner, by *KeyOwner, content []byte) ([]byte, error) {
+func (s *Sq) Encrypt(t testing.TB, to []*KeyOwner, by *KeyOwner, hidden bool, content []byte) ([]byte, error) {
+	if hidden {
+		return nil, ErrCannot
+	}
 	f := newFolder(t)
 	args := []string{"encrypt", "--output", f.path("out"), "--compression", "none"}
 	for _, k := range to {
@@ -114,7 +117,10 @@ func (s *Sqop) Decrypt(t testing.TB, as, by *KeyOwner, message []byte) ([]byte, 
 }
 
 // Encrypt implements OpenPGP.
-func (s *Sqop) Encrypt(_ testing.TB, to []*KeyOwner, by *KeyOwner, content []byte) ([]byte, error) {
+func (s *Sqop) Encrypt(_ testing.TB, to []*KeyOwner, by *KeyOwner, hidden bool, content []byte) ([]byte, error) {
+	if hidden {
+		return nil, ErrCannot
+	}
 	args := []string{"encrypt"}
 	if by != nil {
 		args = append(args, "--sign-with="+by.KeyFile)

@@ -57,8 +57,8 @@ const commands = {
     });
   },
 
-  // encrypt KEY|"" IN OUT CERT...
-  async encrypt(key, input, output, ...certs) {
+  // encrypt KEY|"" hidden|"" IN OUT CERT...
+  async encrypt(key, hidden, input, output, ...certs) {
     const encryptionKeys = await Promise.all(certs.map(publicKey));
     // OpenPGP.js goes by its own preference among what all recipients read: make
     // it that of the first one.
@@ -68,6 +68,7 @@ const commands = {
       message: await openpgp.createMessage({ binary: await binary(input) }),
       encryptionKeys,
       signingKeys: key ? await privateKey(key) : undefined,
+      wildcard: Boolean(hidden),
       config: preferred ? { preferredAEADAlgorithm: preferred } : {},
     }));
   },
