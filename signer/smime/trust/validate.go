@@ -70,7 +70,7 @@ func (s *search) best(c *certificate) verdict {
 			best.chain.Reason += "; the search was ended, as there are too many certificates"
 		}
 	}
-	if s.exhausted && s.v.Revocation != nil && len(best.path) > 1 && best.revocation.Verdict == signer.None {
+	if s.exhausted && s.v.Revocation != nil && best.chain.Verdict != signer.Fail && len(best.path) > 1 && best.revocation.Verdict == signer.None {
 		// Another path, which was not reached, might have told.
 		best.revocation.Verdict = signer.Policy
 	}
