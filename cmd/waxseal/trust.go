@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"waxseal/milter"
 	"waxseal/policies"
@@ -70,7 +71,32 @@ func openTrust(s *settings, f *milter.Filter, log *slog.Logger) (io.Closer, erro
 		return io.NopCloser(nil), errors.Join(append(errs, fmt.Errorf("%s: revocation: %w", s.file, err))...)
 	}
 	f.Trust.Revocation = revocation
-	return closeFunc(revocation.Close), errors.Join(errs...)
+	stop := make(chan struct{})
+	go reloadCRLs(revocation, stop, log)
+	return closeFunc(func() {
+		close(stop)
+		revocation.Close()
+	}), errors.Join(errs...)
+}
+
+// crlInterval is how often the files of CRLs are read again.
+const crlInterval = 10 * time.Minute
+
+// reloadCRLs reads the files of CRLs again and again until stop is closed: their
+// authorities publish new ones every day.
+func reloadCRLs(revocation *trust.Revocation, stop <-chan struct{}, log *slog.Logger) {
+	ticker := time.NewTicker(crlInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+			if err := revocation.Reload(); err != nil {
+				log.Warn("can't read the revocation lists again; the old ones hold", "error", err)
+			}
+		}
+	}
 }
 
 // closeFunc is a function as io.Closer.
