@@ -102,7 +102,7 @@ type decryption struct {
 func (d *decryption) run(w io.Writer, src *source) (*Decrypted, error) {
 	packets, err := openMessage(src)
 	if err != nil {
-		return nil, (&document{out: &sink{}}).fault(err)
+		return nil, structureFault(err)
 	}
 	s := &packetStream{r: packets}
 	for {
@@ -123,7 +123,7 @@ func (d *decryption) run(w io.Writer, src *source) (*Decrypted, error) {
 		case errors.Is(err, ErrUnprotected), errors.Is(err, ErrNoKey):
 			return nil, err
 		case err != nil:
-			return nil, (&document{out: &sink{}}).fault(err)
+			return nil, structureFault(err)
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (d *decryption) decrypt(w io.Writer, s *packetStream) (*Decrypted, error) {
 		return nil, doc.fault(err)
 	}
 	if err := expectEnd(s); err != nil {
-		return nil, doc.fault(err)
+		return nil, structureFault(err)
 	}
 	v := d.options.Verify.verifier(d.options.Certificates)
 	v.recipient = key.owner.cert.entity.PrimaryKey

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+
+	"waxseal/signer"
 )
 
 // A megabyte that would become a thousand of them.
@@ -201,4 +204,58 @@ func TestDecryptAttempts(t *testing.T) {
 	if remote.calls != maxAttempts {
 		t.Errorf("%d calls", remote.calls)
 	}
+}
+
+// A message that names nobody may be for somebody else, so nothing that goes
+// wrong with it says that it is for us.
+func TestDecryptHiddenDamaged(t *testing.T) {
+	g := gpg(t)
+	for _, k := range []*Key{g.key(t, "edda@example.com"), g.key(t, "rosa@example.com")} {
+		message := encrypted(t, entity("Hello\n"), []*Certificate{k.Certificate()}, nil, EncryptOptions{Hidden: true})
+		packets, _, err := unarmor(bytes.NewReader(message))
+		if err != nil {
+			t.Fatal(err)
+		}
+		good, err := io.ReadAll(packets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, d := decrypted(t, good, []*Key{k}, DecryptOptions{}); !d.Hidden {
+			t.Error("not hidden")
+		}
+		for i := 30; i < len(good); i += 7 {
+			bad := bytes.Clone(good)
+			bad[i] ^= 1
+			if _, err := Decrypt(io.Discard, bytes.NewReader(bad), []*Key{k}, DecryptOptions{}); !errors.Is(err, ErrNoKey) && !errors.Is(err, ErrMalformed) {
+				t.Fatalf("byte %d of %d: %v", i, len(good), err)
+			}
+		}
+	}
+}
+
+// Keys and certificates are used by many messages at once.
+func TestReadAtOnce(t *testing.T) {
+	g := gpg(t)
+	k := g.key(t, "edda@example.com")
+	held := []*Certificate{k.Certificate()}
+	message := encrypted(t, entity("Hello\n"), held, k, EncryptOptions{})
+	signed, signature := detached(t, entity("Hello\n"), k)
+	k = g.key(t, "edda@example.com") // nothing of it has been verified yet
+	held = []*Certificate{k.Certificate()}
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			d, err := Decrypt(io.Discard, bytes.NewReader(message), []*Key{k}, DecryptOptions{Certificates: held, Verify: VerifyOptions{Time: day()}})
+			if err != nil || verdicts(d.Signatures[0]) != "pass pass pass none pass" {
+				t.Errorf("%+v, %v", d, err)
+			}
+		})
+		group.Go(func() {
+			found, err := Verify(bytes.NewReader(signed), signature, held, VerifyOptions{Time: day(), Address: "edda@example.com"})
+			if err != nil || found[0].Result().Verdict != signer.Pass {
+				t.Errorf("%+v, %v", found, err)
+			}
+		})
+	}
+	group.Wait()
 }

@@ -3,6 +3,7 @@ package pgpmime
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"waxseal/signer"
 )
@@ -383,5 +385,62 @@ func TestDecryptWithOldKeys(t *testing.T) {
 	w.Close()
 	if text, _ := decrypted(t, out.Bytes(), []*Key{g.key(t, "edda@example.com"), past}, DecryptOptions{}); string(text) != "Hello" {
 		t.Errorf("%q", text)
+	}
+}
+
+// The forms of session key and data that don't belong together.
+func TestDecryptMixedVersions(t *testing.T) {
+	six, err := ParseKey("six@example.com", first(made(t, "six@example.com", configV6)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := six.Certificate().choose(day())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, keyForm := range []bool{false, true} {
+		for _, dataForm := range []bool{false, true} {
+			var out bytes.Buffer
+			config, session := environment{}.config(), make([]byte, 32)
+			if err := packet.SerializeEncryptedKeyAEAD(&out, c.public, packet.CipherAES256, keyForm, session, config); err != nil {
+				t.Fatal(err)
+			}
+			w, err := newSEIPD(&out, suiteOf(dataForm), session, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Write(literal("Hello"))
+			w.Close()
+			_, err = Decrypt(io.Discard, &out, []*Key{six}, DecryptOptions{})
+			if keyForm == dataForm && err != nil || keyForm != dataForm && !errors.Is(err, ErrNoKey) {
+				t.Errorf("key for version 2: %v, data of version 2: %v: %v", keyForm, dataForm, err)
+			}
+		}
+	}
+}
+
+// One of our keys is away and another one decrypts: that will do.
+func TestDecryptOneKeyAway(t *testing.T) {
+	g := gpg(t)
+	secret, public := made(t, "away@example.com", configRSA)
+	ring, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealedVault := errors.New("vault is sealed")
+	away, err := ParseKey("away@example.com", public, &remoteRSA{
+		PrivateKey: ring[0].Subkeys[0].PrivateKey.PrivateKey.(*rsa.PrivateKey),
+		decrypt:    func([]byte) ([]byte, error) { return nil, sealedVault },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	edda := g.key(t, "edda@example.com")
+	message := encrypted(t, entity("Hello\n"), []*Certificate{away.Certificate(), edda.Certificate()}, nil, EncryptOptions{})
+	if _, d := decrypted(t, message, []*Key{away, edda}, DecryptOptions{}); d.Name != "edda@example.com" {
+		t.Errorf("%+v", d)
+	}
+	if _, err := Decrypt(io.Discard, bytes.NewReader(message), []*Key{away}, DecryptOptions{}); !errors.Is(err, sealedVault) || errors.Is(err, ErrDecrypt) {
+		t.Errorf("%v", err)
 	}
 }

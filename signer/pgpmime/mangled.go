@@ -1,7 +1,6 @@
 package pgpmime
 
 import (
-	"bytes"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -80,27 +79,55 @@ func smallPart(p *signer.Part, body signer.Source) ([]byte, error) {
 	if p.BodyEnd-p.BodyStart > maxControlPart {
 		return nil, nil
 	}
-	raw := make([]byte, p.BodyEnd-p.BodyStart)
-	if _, err := io.ReadFull(io.NewSectionReader(body, p.BodyStart, int64(len(raw))), raw); err != nil {
-		return nil, fmt.Errorf("read a part of a PGP/MIME message: %w", err)
+	src := &source{r: io.NewSectionReader(body, p.BodyStart, p.BodyEnd-p.BodyStart)}
+	content, err := decode(p, src)
+	if err != nil {
+		return nil, nil
 	}
+	text, err := io.ReadAll(content)
+	if src.err != nil {
+		return nil, fmt.Errorf("read a part of a PGP/MIME message: %w", src.err)
+	}
+	if err != nil {
+		return nil, nil
+	}
+	return text, nil
+}
+
+// Open returns the content of a part, its transfer encoding (RFC 2045, Section
+// 6) undone: of Encrypted.Data, what Decrypt reads. The error says that the
+// encoding is not known.
+func Open(p *signer.Part, body signer.Source) (io.Reader, error) {
+	return decode(p, io.NewSectionReader(body, p.BodyStart, p.BodyEnd-p.BodyStart))
+}
+
+func decode(p *signer.Part, raw io.Reader) (io.Reader, error) {
 	switch p.Encoding {
 	case "", "7bit", "8bit", "binary":
 		return raw, nil
 	case "base64":
-		lines := bytes.Join(bytes.Fields(raw), nil)
-		text := make([]byte, base64.StdEncoding.DecodedLen(len(lines)))
-		n, err := base64.StdEncoding.Decode(text, lines)
-		if err != nil {
-			return nil, nil
-		}
-		return text[:n], nil
+		return base64.NewDecoder(base64.StdEncoding, &withoutBlanks{raw}), nil
 	case "quoted-printable":
-		text, err := io.ReadAll(quotedprintable.NewReader(bytes.NewReader(raw)))
-		if err != nil {
-			return nil, nil
-		}
-		return text, nil
+		return quotedprintable.NewReader(raw), nil
 	}
-	return nil, nil
+	return nil, malformed("a Content-Transfer-Encoding that is not known")
+}
+
+// withoutBlanks leaves out blanks; the base64 decoder passes over line ends only.
+type withoutBlanks struct{ r io.Reader }
+
+func (b *withoutBlanks) Read(p []byte) (int, error) {
+	for {
+		n, err := b.r.Read(p)
+		kept := 0
+		for _, c := range p[:n] {
+			if c != ' ' && c != '\t' {
+				p[kept] = c
+				kept++
+			}
+		}
+		if kept > 0 || err != nil || len(p) == 0 {
+			return kept, err
+		}
+	}
 }

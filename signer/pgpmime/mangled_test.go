@@ -2,6 +2,7 @@ package pgpmime
 
 import (
 	"encoding/base64"
+	"io"
 	"strings"
 	"testing"
 
@@ -14,6 +15,12 @@ func TestFindEncrypted(t *testing.T) {
 	edda := g.key(t, "edda@example.com")
 	armored := crlf(string(g.encryptWithGPG(t, "Hello\n", "--armor", "-r", "edda@example.com", "--encrypt")))
 	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	lines := func(s string) (out string) { // with a blank at each end
+		for ; len(s) > 60; s = s[60:] {
+			out += s[:60] + " \n"
+		}
+		return out + s
+	}
 	text := func(s string) string { return "Content-Type: text/plain\n\n" + s }
 	control := "Content-Type: application/pgp-encrypted\n\nVersion: 1\n"
 	data := "Content-Type: application/octet-stream; name=\"encrypted.asc\"\n\n" + armored
@@ -23,12 +30,15 @@ func TestFindEncrypted(t *testing.T) {
 		parts []string
 		want  string // "", "whole" or "mangled"
 	}{
-		"whole":             {encrypted, []string{control, data}, "whole"},
-		"other protocol":    {`multipart/encrypted; protocol="application/x"`, []string{control, data}, ""},
-		"no protocol":       {`multipart/encrypted`, []string{control, data}, ""},
-		"exchange":          {"multipart/mixed", []string{text(""), control, data}, "mangled"},
-		"exchange lines":    {"multipart/mixed", []string{text("\n \n"), control, data}, "mangled"},
-		"exchange base64":   {"multipart/mixed", []string{"Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\n", "Content-Type: application/pgp-encrypted; name=\"ATT00001\"\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment\n\n" + b64("Version: 1\r\n\r\n"), data}, "mangled"},
+		"whole":          {encrypted, []string{control, data}, "whole"},
+		"other protocol": {`multipart/encrypted; protocol="application/x"`, []string{control, data}, ""},
+		"no protocol":    {`multipart/encrypted`, []string{control, data}, ""},
+		"exchange":       {"multipart/mixed", []string{text(""), control, data}, "mangled"},
+		"exchange lines": {"multipart/mixed", []string{text("\n \n"), control, data}, "mangled"},
+		"exchange base64": {"multipart/mixed", []string{"Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\n", "Content-Type: application/pgp-encrypted; name=\"ATT00001\"\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment\n\n" + b64("Version: 1\r\n\r\n"),
+			"Content-Type: application/octet-stream; name=\"encrypted.asc\"\nContent-Transfer-Encoding: base64\n\n" + lines(b64(armored))}, "mangled"},
+		"quoted-printable": {"multipart/mixed", []string{text(""), control,
+			"Content-Type: application/octet-stream\nContent-Transfer-Encoding: quoted-printable\n\n" + strings.ReplaceAll(armored, "=", "=3D")}, "mangled"},
 		"bridge":            {"multipart/mixed", []string{"Content-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\nEmpty=\n Message", control, data}, "mangled"},
 		"without text":      {"multipart/mixed", []string{control, data}, "mangled"},
 		"with a text":       {"multipart/mixed", []string{text("Look at this:"), control, data}, ""},
@@ -61,8 +71,15 @@ func TestFindEncrypted(t *testing.T) {
 		got := ""
 		if found != nil {
 			got = map[bool]string{false: "whole", true: "mangled"}[found.Mangled]
-			message := crlf(body)[found.Data.BodyStart:found.Data.BodyEnd]
-			if text, _ := decrypted(t, []byte(message), []*Key{edda}, DecryptOptions{}); string(text) != "Hello\n" {
+			content, err := Open(found.Data, src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			message, err := io.ReadAll(content)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, _ := decrypted(t, message, []*Key{edda}, DecryptOptions{}); string(text) != "Hello\n" {
 				t.Errorf("%s: %q", what, text)
 			}
 		}

@@ -195,10 +195,7 @@ func (d *document) readCompressed(body *packetBody, depth int) error {
 	}
 	// What is not text takes little room: signatures, and a header now and then.
 	limited := &limitedReader{r: plain, left: d.out.limit + maxSignaturesOfOne*maxSignaturePacket + 1<<20}
-	if err := d.read(bufio.NewReaderSize(limited, 32<<10), depth+1); err != nil {
-		return err
-	}
-	return nil
+	return d.read(bufio.NewReaderSize(limited, 32<<10), depth+1)
 }
 
 // limitedReader fails at its limit, which io.LimitReader takes for the end.
@@ -219,12 +216,17 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 // fault puts an error of reading a document into words that tell nothing of it.
 func (d *document) fault(err error) error {
 	switch {
-	case err == nil:
-		return nil
 	case d.out.err != nil:
 		return d.out.err
 	case errors.Is(err, errTooMuch):
 		return fmt.Errorf("%w: at most %d bytes of text are taken", ErrTooLarge, d.out.limit)
+	}
+	return structureFault(err)
+}
+
+// structureFault puts an error of reading packets into words.
+func structureFault(err error) error {
+	switch {
 	case errors.Is(err, ErrMalformed):
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF):

@@ -1,6 +1,15 @@
 // Package pgpmime protects MIME entities with OpenPGP (RFC 9580) in the way of
-// RFC 3156: Sign makes a multipart/signed, Encrypt a multipart/encrypted whose
-// one OpenPGP message may be signed too.
+// RFC 3156, and reads what others have protected.
+//
+// Sign makes a multipart/signed, Encrypt a multipart/encrypted whose one OpenPGP
+// message may be signed too. Decrypt and Verify read both; FindEncrypted finds
+// what is left of a multipart/encrypted that a server has rebuilt. Messages in
+// the text itself are read, never written: FindInline, VerifyClearsigned,
+// VerifyMessage. Build makes certificates for keys that are elsewhere, Minimise
+// makes those of others small.
+//
+// What is found about a signature is a signer.Verification, good or bad: errors
+// are for what could not be read.
 //
 // Keys and certificates are parsed once and are safe for concurrent use. Mail
 // and keys are taken to be hostile: every size is bounded, and a panic of the

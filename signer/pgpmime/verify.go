@@ -34,11 +34,12 @@ func (o VerifyOptions) verifier(certificates []*Certificate) *verifier {
 // defaultMaxSize is how much text is taken at most, in bytes.
 const defaultMaxSize = 256 << 20
 
+// orDefaultSize returns a limit that can be calculated with.
 func orDefaultSize(n int64) int64 {
 	if n <= 0 {
 		return defaultMaxSize
 	}
-	return n
+	return min(n, 1<<50)
 }
 
 // Verify checks the detached signatures, armored or not, over content: the first
