@@ -38,17 +38,29 @@ func NewGPGSM(t testing.TB, p *People) *GPGSM {
 	}
 	for _, name := range p.names {
 		person := p.Person(name)
-		files := []string{person.ChainFile, person.CertFile}
-		if strings.HasPrefix(name, "rsa") {
-			files = append(files, person.pkcs12(t))
-		}
-		for _, file := range files {
-			if status, err := g.run("--import", file); err != nil && !strings.Contains(status, "IMPORT_OK") {
+		for _, file := range []string{person.ChainFile, person.CertFile} {
+			if _, err := g.run("--import", file); err != nil {
 				t.Fatal(err)
 			}
 		}
+		if strings.HasPrefix(name, "rsa") {
+			g.importKey(t, person)
+		}
 	}
 	return g
+}
+
+// importKey imports a private key. gpgsm 2.2 can't read one PKCS #12 file in
+// sixty, by what its random salt makes of it, so there are several tries.
+func (g *GPGSM) importKey(t testing.TB, p *Person) {
+	t.Helper()
+	var err error
+	for range 5 {
+		if _, err = g.run("--import", p.pkcs12(t)); err == nil {
+			return
+		}
+	}
+	t.Fatal(err)
 }
 
 // run runs gpgsm and returns its status lines and messages.
