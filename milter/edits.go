@@ -170,6 +170,13 @@ func encodeQuarantine(reason string) []byte {
 	return appendPacket(nil, byte(gomilter.ActQuarantine), []byte(line+"\x00"))
 }
 
+// encodeNoReturn returns the packet that leaves the sender as it is and asks for
+// bounces without the body (RFC 3461, Section 4.3): the sender may not be able to
+// read what is in it now.
+func encodeNoReturn(sender string) []byte {
+	return appendPacket(nil, byte(gomilter.ActChangeFrom), []byte("<"+sender+">\x00RET=HDRS\x00"))
+}
+
 // sendBody writes the new body in contiguous packets. Nothing else may be
 // written meanwhile: Postfix refuses a message whose body packets are mixed
 // with others, progress included.

@@ -95,12 +95,8 @@ func (f *Filter) apply(ctx context.Context, tx *Transaction, facts policies.Fact
 	groups := groupByPolicy(decisions)
 	header := newRewrite(tx.Header)
 	header.delete(func(field signer.Field) bool { return isReport(field) || claimsAuthserv(field, f.AuthservID) })
-	gateway, err := f.newGateway(groups)
-	if err != nil {
-		return nil, err
-	}
-	if gateway != nil {
-		return f.incoming(ctx, tx, gateway, header)
+	if g := f.newGateway(groups); g != nil {
+		return f.incoming(ctx, tx, g, header)
 	}
 	for _, g := range groups {
 		if g.policy != nil && g.policy.RequireLoginMatch && !g.policy.LoginMatches(facts) {

@@ -3,25 +3,13 @@ package milter
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
+	"slices"
 
 	"waxseal/policies"
 	"waxseal/signer"
+	"waxseal/signer/smime"
 )
-
-// defaultMaxPlain bounds what a message is decrypted or decompressed to, in
-// bytes, where nothing else is set.
-const defaultMaxPlain = 256 << 20
-
-// maxPlain bounds what a message may become.
-func (f *Filter) maxPlain() int64 {
-	if f.MaxPlain > 0 {
-		return f.MaxPlain
-	}
-	return defaultMaxPlain
-}
 
 // incoming decrypts and verifies a message, layer by layer, reports what was
 // found, and does what policy says about it. header has the reports taken out
@@ -35,155 +23,146 @@ func (f *Filter) incoming(ctx context.Context, tx *Transaction, g *gateway, head
 			return nil, err
 		}
 		// The keys are away, and policy prefers the message as it came.
-		p.plain, p.bare = nil, nil
-		p.layers = append(p.layers, layer{decrypt: &decryption{verdict: signer.TempError, reason: "the keys can't be had at the moment"}})
+		p.asItCame(signer.TempError, "the keys can't be had at the moment")
 		out.Log = append(out.Log, slog.String("cause", r.cause.Name), slog.String("error", r.Error()))
 	}
-	state, reason := p.signatureState()
-	if hold := p.hold(state, reason); hold != nil {
-		out.Action = hold.action
+	found := p.signatures()
+	if hold := p.hold(found); hold != nil {
 		if hold.action != policies.Quarantine {
 			out := refused(tx, hold)
-			out.Log = append(out.Log, p.log(state)...)
+			out.Log = append(out.Log, p.log(found)...)
 			return out, nil
 		}
+		out.Action = hold.action
 		out.Reply = hold.cause.Reply(tx.ID, hold.detail)
 		out.Log = append(out.Log, slog.String("cause", hold.cause.Name))
 	}
-	if c := p.result(); c != nil {
-		header.replaceContent(c.header)
-		out.Body = c.body
+	c, err := p.result()
+	if err != nil {
+		return nil, err
 	}
-	if err := p.report(header, state); err != nil {
+	if c != nil {
+		header.replaceContent(c.Header)
+		out.Body = c.Body
+		out.NoReturn = p.plain != nil
+	}
+	if err := p.report(header, found); err != nil {
 		return nil, err
 	}
 	if err := f.checkSize(header.header(), out.Body); err != nil {
 		return nil, err
 	}
 	out.Edits = header.edits()
-	out.Log = append(out.Log, p.log(state)...)
+	out.Log = append(out.Log, p.log(found)...)
 	return out, nil
+}
+
+// signatureState is what the signatures of a message come to, the best first.
+type signatureState int
+
+const (
+	stateUnsigned signatureState = iota
+	stateGood
+	stateUntrusted
+	stateBad
+)
+
+// finding is what the signatures of all layers come to.
+type finding struct {
+	state signatureState
+	// report is the signature that decides; nil without one.
+	report *signatureReport
+}
+
+// verdict is the word for the message as a whole.
+func (f finding) verdict() signer.Finding {
+	if f.report == nil {
+		return signer.Finding{Verdict: signer.None}
+	}
+	return f.report.Result()
+}
+
+// signatures sorts what was found for the policy's actions: the worst layer
+// counts. Signatures over a part of the message do not make it a signed one.
+func (p *peeler) signatures() finding {
+	var all finding
+	for _, l := range p.layers {
+		if l.partial || len(l.signatures) == 0 {
+			continue
+		}
+		one := layerState(l.signatures, p.g.verify.Signers)
+		if all.report == nil || one.state > all.state {
+			all = one
+		}
+	}
+	return all
+}
+
+func layerState(signatures []signatureReport, signers string) finding {
+	var found []signer.Verification
+	for i := range signatures {
+		found = append(found, signatures[i].Verification)
+	}
+	if signers == smime.AnySigner {
+		v := smime.Decisive(found, signers)
+		i := slices.IndexFunc(signatures, func(s signatureReport) bool { return s.Result() == v.Result() })
+		return finding{stateOf(v), &signatures[i]}
+	}
+	worst := finding{stateOf(&found[0]), &signatures[0]}
+	for i := range found {
+		if state := stateOf(&found[i]); state > worst.state {
+			worst = finding{state, &signatures[i]}
+		}
+	}
+	return worst
+}
+
+func stateOf(v *signer.Verification) signatureState {
+	switch integrity := v.Integrity.Verdict; {
+	case v.Result().Verdict == signer.Pass:
+		return stateGood
+	case integrity == signer.Fail || integrity == signer.PermError:
+		return stateBad
+	case integrity == signer.None:
+		return stateUnsigned
+	}
+	return stateUntrusted
 }
 
 // hold says why the message is not simply accepted, or is nil. No reply has a
 // word of what was decrypted.
-func (p *peeler) hold(state signatureState, reason string) *refusal {
-	for _, l := range p.layers {
-		if l.decrypt == nil || l.decrypt.verdict != signer.PermError {
-			continue
+func (p *peeler) hold(found finding) *refusal {
+	broken := slices.ContainsFunc(p.layers, func(l layer) bool { return l.decrypt != nil && l.decrypt.verdict == signer.PermError })
+	counts := func(one *policies.Policy) map[policies.Action]Cause {
+		all := map[policies.Action]Cause{}
+		if one.Verify != nil {
+			switch found.state {
+			case stateBad:
+				all[one.OnBadSignature] = CauseBadSignature
+			case stateUntrusted:
+				all[one.OnUntrusted] = CauseUntrusted
+			case stateUnsigned:
+				all[one.OnNoSignature] = CauseNoSignature
+			}
 		}
-		action := p.g.strictest(func(one *policies.Policy) policies.Action { return one.OnDecryptError })
-		if action != policies.Accept {
-			return &refusal{action: action, cause: CauseDecrypt}
+		if one.Decrypt != nil && broken {
+			all[one.OnDecryptError] = CauseDecrypt
 		}
+		return all
 	}
-	if action := p.g.signatureAction(state); p.g.verify != nil && action != policies.Accept {
-		cause := map[signatureState]Cause{
-			stateUnsigned: CauseNoSignature, stateUntrusted: CauseUntrusted, stateBad: CauseBadSignature,
-		}[state]
-		var err error
-		if reason != "" {
-			err = errors.New(reason)
+	causes := map[policies.Action]Cause{}
+	action := p.g.strictest(func(one *policies.Policy) policies.Action {
+		all := counts(one)
+		for _, a := range []policies.Action{policies.Reject, policies.Tempfail, policies.Discard, policies.Quarantine} {
+			if cause, ok := all[a]; ok {
+				causes[a] = cause
+				return a
+			}
 		}
-		return &refusal{action: action, cause: cause, err: err}
+		return policies.Accept
+	})
+	if action == policies.Accept {
+		return nil
 	}
-	return nil
-}
-
-// report prepends Authentication-Results and Waxseal-Result and tags the
-// subject.
-func (p *peeler) report(header *rewrite, state signatureState) error {
-	if p.g.verify != nil {
-		var all []signatureReport
-		for _, l := range p.layers {
-			all = append(all, l.signatures...)
-		}
-		field, err := authenticationResults(p.f.AuthservID, all)
-		if err != nil {
-			return err
-		}
-		header.insert(field)
-	}
-	parts := []string{p.f.AuthservID, "policy=" + p.policyNames()}
-	for _, l := range p.layers {
-		if l.decrypt != nil {
-			parts = append(parts, "decrypt="+l.decrypt.words())
-		}
-	}
-	if p.g.decrypt != nil && !strings.Contains(strings.Join(parts, ";"), "decrypt=") {
-		parts = append(parts, "decrypt=none")
-	}
-	field, err := signer.NewField(ReportName, strings.Join(append(parts, "id="+p.tx.ID), "; "))
-	if err != nil {
-		return err
-	}
-	header.insert(field)
-	p.tag(header, state)
-	return nil
-}
-
-func (p *peeler) policyNames() string {
-	var names []string
-	for _, one := range p.g.policies {
-		names = append(names, one.Name)
-	}
-	return strings.Join(names, ",")
-}
-
-// words is the outcome for the report: "pass (smime aes256-gcm authenticated
-// alice@example.com)".
-func (d *decryption) words() string {
-	if d.verdict != signer.Pass {
-		return fmt.Sprintf("%s (%s)", d.verdict, d.reason)
-	}
-	integrity := "not authenticated"
-	if d.authenticated {
-		integrity = "authenticated"
-	}
-	return fmt.Sprintf("pass (%s %s %s %s)", d.scheme, d.cipher, integrity, plainWords(d.key, maxComment))
-}
-
-// log is what the message's log line says.
-func (p *peeler) log(state signatureState) []slog.Attr {
-	var attrs []slog.Attr
-	for _, l := range p.layers {
-		if l.decrypt != nil {
-			attrs = append(attrs, slog.String("decrypt", l.decrypt.words()))
-		}
-		for _, s := range l.signatures {
-			result := s.Result()
-			attrs = append(attrs, slog.String("verify", s.Scheme+" "+string(result.Verdict)), slog.String("reason", plainWords(result.Reason, maxComment)))
-		}
-	}
-	if p.g.verify != nil && state == stateUnsigned {
-		attrs = append(attrs, slog.String("verify", "none"))
-	}
-	if p.odd != "" {
-		attrs = append(attrs, slog.String("odd", p.odd))
-	}
-	return attrs
-}
-
-// tag puts the policy's texts before the subject, after those that the message
-// came with have been taken out: only we say what we found.
-func (p *peeler) tag(header *rewrite, state signatureState) {
-	var tags *policies.SubjectTag
-	for _, one := range p.g.policies {
-		if one.SubjectTag != nil {
-			tags = one.SubjectTag
-			break
-		}
-	}
-	if tags == nil {
-		return
-	}
-	var prefix []string
-	if p.plain != nil && tags.Decrypted != "" {
-		prefix = append(prefix, tags.Decrypted)
-	}
-	text := map[signatureState]string{stateGood: tags.Signed, stateUntrusted: tags.Untrusted, stateBad: tags.Bad}[state]
-	if text != "" {
-		prefix = append(prefix, text)
-	}
-	header.tagSubject(prefix, []string{tags.Decrypted, tags.Signed, tags.Untrusted, tags.Bad})
+	return &refusal{action: action, cause: causes[action]}
 }

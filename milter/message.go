@@ -131,6 +131,11 @@ func (s *session) deliver(outcome *Outcome, cause error) (verdict gomilter.Respo
 	if err := s.wire.send(edits); err != nil {
 		return nil, err
 	}
+	if outcome.NoReturn && s.tx.Sender != "" && s.actions&gomilter.OptChangeFrom != 0 {
+		if err := s.wire.send(encodeNoReturn(s.tx.Sender)); err != nil {
+			return nil, err
+		}
+	}
 	if outcome.Body != nil {
 		if err := s.wire.sendBody(outcome.Body); err != nil {
 			return nil, err

@@ -21,6 +21,9 @@ type Outcome struct {
 	Edits []Edit
 	// Body replaces the body; nil leaves it.
 	Body signer.Content
+	// NoReturn says that the body must not come back to the sender in a bounce
+	// (RFC 3461, Section 4.3, RET=HDRS): it was decrypted.
+	NoReturn bool
 	// Decisions are the policies of each recipient, with the reasons.
 	Decisions []policies.Decision
 	// Log is added to the message's log line.

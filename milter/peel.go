@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strconv"
 	"strings"
 
-	"waxseal/policies"
 	"waxseal/signer"
+	"waxseal/signer/pgpmime"
 	"waxseal/signer/smime"
 )
 
@@ -39,8 +40,10 @@ type section struct {
 	at  signer.Range
 }
 
+// Size is the number of bytes that WriteTo writes.
 func (s section) Size() int64 { return s.at.Len() }
 
+// WriteTo writes the bytes as they are.
 func (s section) WriteTo(w io.Writer) (int64, error) {
 	return io.CopyBuffer(w, struct{ io.Reader }{io.NewSectionReader(s.src, s.at.Start, s.at.Len())}, make([]byte, 64<<10))
 }
@@ -59,7 +62,7 @@ type layer struct {
 type decryption struct {
 	scheme string
 	// verdict is Pass for what was decrypted, None for what is for others,
-	// PermError for what is broken.
+	// Policy for what we could decrypt and don't, PermError for what is broken.
 	verdict       signer.Verdict
 	cipher, key   string
 	authenticated bool
@@ -75,17 +78,26 @@ type peeler struct {
 	author visibleAuthor
 
 	layers []layer
-	// plain is what was inside the innermost encryption; nil if nothing was
-	// decrypted.
+	// spooled is how many bytes all layers together have come to.
+	spooled int64
+	// plain is what was inside the innermost encryption or compression; nil if
+	// the message is delivered as it came.
 	plain *entity
-	// bare is what was inside the innermost signature after that.
+	// bare is what was inside the signatures after that, as far as they are
+	// intact; nil without any.
 	bare *entity
+	// covered says that there has been a signature since plain, sealed that all
+	// of these are intact.
+	covered, sealed bool
+	// delivered says that the mailbox gets what was decrypted.
+	delivered bool
 	// odd is what is wrong with the message's structure, in words.
 	odd string
 }
 
 // run peels. An error is a refusal, or one of the transaction's own spools.
 func (p *peeler) run() error {
+	p.sealed = true
 	root, err := signer.Slice(p.tx.Header, p.tx.Body)
 	var limit *signer.LimitError
 	switch {
@@ -101,44 +113,116 @@ func (p *peeler) run() error {
 			return err
 		}
 	}
-	p.odd = "more than " + strconv.Itoa(p.g.maxLayers) + " layers"
+	// One more look tells a text from a further layer.
+	if isLayer(here.part) {
+		p.odd = "more than " + strconv.Itoa(p.g.maxLayers) + " layers"
+	}
 	return nil
 }
 
 // peel takes one layer off and returns what is inside, or nil where there is
 // nothing more to look at.
 func (p *peeler) peel(e entity) (*entity, error) {
-	found, err := signer.Inspect(e.message())
-	if err != nil {
-		return nil, fmt.Errorf("look for layers: %w", err)
-	}
-	if found.Why != "" {
-		p.odd = found.Why
-	}
-	switch kind := e.part.MediaType; {
+	kind := e.part.MediaType
+	switch {
 	case kind == "multipart/signed":
 		return p.signedMultipart(e)
-	case found.Encrypted && found.Scheme == "smime":
-		return p.decryptSMIME(e)
-	case found.Encrypted:
-		return p.decryptPGP(e, found.Kind)
-	case found.Signed && found.Scheme == "smime":
-		return p.signedOpaque(e)
-	case found.Signed:
-		return nil, p.clearSigned(e)
-	case kind == "application/pkcs7-mime" || kind == "application/x-pkcs7-mime":
-		return p.compressed(e)
-	case kind == "multipart/mixed":
-		return nil, p.signedParts(e)
+	case kind == "multipart/encrypted" || kind == "multipart/mixed":
+		found, err := pgpmime.FindEncrypted(e.part, e.src)
+		if err != nil {
+			return nil, fmt.Errorf("look for layers: %w", err)
+		}
+		if found != nil {
+			return p.decryptPGP(e, found.Data)
+		}
+		return nil, p.company(e)
+	case e.part.IsMultipart():
+		return nil, p.company(e)
+	case kind == "text/plain":
+		return p.text(e)
+	case isCMS(e.part):
+		return p.cms(e)
 	}
 	return nil, nil
 }
 
+// isLayer reports whether a part looks like one more layer.
+func isLayer(part *signer.Part) bool {
+	return part.MediaType == "multipart/signed" || part.MediaType == "multipart/encrypted" || isCMS(part)
+}
+
+// isCMS reports whether programs take a part for S/MIME (RFC 8551, Section 3.9).
+func isCMS(part *signer.Part) bool {
+	switch part.MediaType {
+	case "application/pkcs7-mime", "application/x-pkcs7-mime":
+		return true
+	case "application/octet-stream":
+		names := []string{part.Params["name"]}
+		for _, f := range part.Header.Fields("Content-Disposition") {
+			_, params := signer.ParseContentType("x/" + f.Value())
+			names = append(names, params["filename"])
+		}
+		for _, name := range names {
+			switch strings.ToLower(path.Ext(strings.TrimSpace(name))) {
+			case ".p7m", ".p7z":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// cms looks into a CMS structure, whatever its smime-type says.
+func (p *peeler) cms(e entity) (*entity, error) {
+	kind, err := smime.ContentType(e.part.Open(e.src))
+	switch {
+	case errors.Is(err, signer.ErrEncoding):
+		p.odd = "an S/MIME part is not in the transfer encoding that it announces"
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("look for layers: %w", err)
+	}
+	switch kind {
+	case "enveloped-data", "auth-enveloped-data":
+		return p.decryptSMIME(e)
+	case "signed-data":
+		return p.signedOpaque(e)
+	case "compressed-data":
+		return p.compressed(e)
+	}
+	p.odd = "what announces S/MIME is none"
+	return nil, nil
+}
+
+// compressed undoes RFC 8551, Section 3.6. The mailbox gets what was inside,
+// unless a signature covers the compressed form: few mail programs can read it.
+func (p *peeler) compressed(e entity) (*entity, error) {
+	inside := p.newLayer()
+	switch kind, err := smime.Decompress(inside, e.part.Open(e.src), inside.room()); {
+	case errors.Is(err, ErrSpoolFull):
+		return nil, tempfail(CauseSpool, err)
+	case inside.err != nil:
+		return nil, fmt.Errorf("decompress: %w", inside.err)
+	case err != nil || kind != "data":
+		p.odd = "compressed data that can't be read, or are too large"
+		return nil, nil
+	}
+	next, err := p.parse(inside)
+	if next != nil && !p.covered && p.g.decrypt != nil {
+		p.plain = next
+	}
+	return next, err
+}
+
 // parse makes an entity of what was inside a layer: a MIME entity with its own
 // header.
-func (p *peeler) parse(inside *Spool) (*entity, error) {
+func (p *peeler) parse(inside *layerSpool) (*entity, error) {
+	text, err := inside.asMail()
+	if err != nil {
+		return nil, err
+	}
 	wrapper := signer.Header{{Name: "Content-Type", Raw: []byte("Content-Type: message/rfc822\r\n")}}
-	root, err := signer.Slice(wrapper, inside)
+	root, err := signer.Slice(wrapper, text)
 	var limit *signer.LimitError
 	switch {
 	case errors.As(err, &limit):
@@ -150,44 +234,35 @@ func (p *peeler) parse(inside *Spool) (*entity, error) {
 		p.odd = "what is inside a layer is no MIME entity"
 		return nil, nil
 	}
-	return &entity{src: inside, part: root.Parts[0]}, nil
+	return &entity{src: text, part: root.Parts[0]}, nil
 }
 
-// compressed undoes RFC 8551, Section 3.6.
-func (p *peeler) compressed(e entity) (*entity, error) {
-	kind, err := smime.ContentType(e.part.Open(e.src))
-	if err != nil && !errors.Is(err, signer.ErrEncoding) {
-		return nil, fmt.Errorf("look for layers: %w", err)
-	}
-	if kind != "compressed-data" {
-		return nil, nil
-	}
-	inside := p.tx.NewSpool()
-	if _, err := smime.Decompress(inside, e.part.Open(e.src), p.f.maxPlain()); err != nil {
-		if errors.Is(err, ErrSpoolFull) {
-			return nil, tempfail(CauseSpool, err)
+// note records the signatures of a layer. What covers a part of the message
+// only does not pass, whatever the signature is; beside says what is not covered.
+func (p *peeler) note(e entity, signatures []signer.Verification, beside string) {
+	l := layer{partial: beside != ""}
+	for _, v := range signatures {
+		if l.partial && v.Integrity.Verdict == signer.Pass {
+			v.Integrity = signer.Finding{Verdict: signer.Neutral, Reason: beside}
 		}
-		p.odd = "compressed data that can't be read"
-		return nil, nil
+		if p.author.Reason != "" && v.Address.Verdict != signer.Fail {
+			v.Address = signer.Finding{Verdict: signer.Neutral, Reason: p.author.Reason}
+		}
+		if p.g.verify.Revocation == "require" && v.X509 != nil && v.Revocation.Verdict != signer.Pass && v.Revocation.Verdict != signer.Fail {
+			v.Revocation.Verdict = signer.TempError
+			if v.Revocation.Reason == "" {
+				v.Revocation.Reason = "nothing is known about the certificate's revocation"
+			}
+		}
+		l.signatures = append(l.signatures, signatureReport{Verification: v, Part: e.path, Author: p.author.Address})
 	}
-	return p.parse(inside)
+	p.layers = append(p.layers, l)
 }
 
-// signedParts looks for signed parts in a multipart, as mailing lists leave
-// them when they add a footer. They say nothing about the message as a whole.
-func (p *peeler) signedParts(e entity) error {
-	for i, part := range e.part.Parts {
-		if part.MediaType != "multipart/signed" || p.g.verify == nil {
-			continue
-		}
-		one := entity{src: e.src, part: part, path: subpath(e.path, i)}
-		signatures, err := p.verifyMultipart(one)
-		if err != nil {
-			return err
-		}
-		p.note(one, signatures, true)
-	}
-	return nil
+// asItCame gives up what was found inside: the message is delivered as it came.
+func (p *peeler) asItCame(verdict signer.Verdict, reason string) {
+	p.plain, p.bare = nil, nil
+	p.layers = append(p.layers, layer{decrypt: &decryption{verdict: verdict, reason: reason}})
 }
 
 func subpath(path string, i int) string {
@@ -195,133 +270,4 @@ func subpath(path string, i int) string {
 		return strconv.Itoa(i + 1)
 	}
 	return path + "." + strconv.Itoa(i+1)
-}
-
-// note records the signatures of a layer. What is only a part of the message,
-// or has something beside it, does not pass, whatever the signature is.
-func (p *peeler) note(e entity, signatures []signer.Verification, partial bool) {
-	l := layer{partial: partial}
-	for _, v := range signatures {
-		if partial && v.Result().Verdict == signer.Pass {
-			v.Integrity = signer.Finding{Verdict: signer.Neutral, Reason: "the signature covers part " + e.path + " of the message only"}
-		}
-		if p.author.Reason != "" && v.Address.Verdict != signer.Fail {
-			v.Address = signer.Finding{Verdict: signer.Neutral, Reason: p.author.Reason}
-		}
-		if p.g.verify.Revocation == "require" && v.X509 != nil && v.Revocation.Verdict != signer.Pass && v.Revocation.Verdict != signer.Fail {
-			v.Revocation.Verdict = signer.TempError
-		}
-		l.signatures = append(l.signatures, signatureReport{Verification: v, Part: e.path, Author: p.author.Address})
-	}
-	p.layers = append(p.layers, l)
-}
-
-// beside says what stands in a multipart/signed outside of what is signed, for
-// mail programs to show as if it were.
-func beside(e entity) (string, error) {
-	for _, r := range []signer.Range{e.part.Preamble, e.part.Epilogue} {
-		text, err := io.ReadAll(io.NewSectionReader(e.src, r.Start, min(r.Len(), maxBeside)))
-		if err != nil {
-			return "", fmt.Errorf("look beside the signature: %w", err)
-		}
-		if r.Len() > maxBeside || len(strings.Fields(string(text))) > maxBesideWords {
-			return "there is text beside the signed part", nil
-		}
-	}
-	return "", nil
-}
-
-// What may stand in a preamble: mail programs write that this is a
-// cryptographically signed message in MIME format.
-const (
-	maxBeside      = 256 // bytes
-	maxBesideWords = 40
-)
-
-// content is what is delivered: the header fields that describe it, and it.
-type content struct {
-	header signer.Header
-	body   signer.Content
-}
-
-// result is what the mailbox gets in the place of the message's body, or nil
-// where that stays.
-func (p *peeler) result() *content {
-	if p.plain == nil || p.g.decrypt == nil || p.g.decrypt.Deliver == "keep" {
-		if p.g.verify == nil || !p.g.verify.StripSignature || p.bare == nil {
-			return nil
-		}
-	}
-	e := p.plain
-	if p.bare != nil && p.g.verify != nil && p.g.verify.StripSignature {
-		e = p.bare
-	}
-	return &content{header: e.part.Header, body: e.body()}
-}
-
-// badSignature, untrusted and unsigned sort what was found for the policy's
-// actions. Signatures over a part of the message do not make it a signed one.
-func (p *peeler) signatureState() (state signatureState, reason string) {
-	state = stateUnsigned
-	any := p.g.verify != nil && p.g.verify.Signers == smime.AnySigner
-	for _, l := range p.layers {
-		if l.partial {
-			continue
-		}
-		best, worst, why := stateUnsigned, stateUnsigned, ""
-		for i := range l.signatures {
-			s, r := stateOf(&l.signatures[i])
-			if best == stateUnsigned || s < best {
-				best = s
-			}
-			if s > worst {
-				worst, why = s, r
-			}
-		}
-		if any {
-			worst = best
-		}
-		if worst > state {
-			state, reason = worst, why
-		}
-	}
-	return state, reason
-}
-
-// signatureState is what the signatures of a message come to, the best first.
-type signatureState int
-
-const (
-	stateUnsigned signatureState = iota
-	stateGood
-	stateUntrusted
-	stateBad
-)
-
-func stateOf(s *signatureReport) (signatureState, string) {
-	result := s.Result()
-	switch {
-	case result.Verdict == signer.Pass:
-		return stateGood, ""
-	case s.Integrity.Verdict == signer.Fail || s.Integrity.Verdict == signer.PermError:
-		return stateBad, s.Integrity.Reason
-	case s.Integrity.Verdict == signer.None:
-		return stateUnsigned, s.Integrity.Reason
-	}
-	return stateUntrusted, result.Reason
-}
-
-// action is what the policies want for that state.
-func (g *gateway) signatureAction(state signatureState) policies.Action {
-	return g.strictest(func(p *policies.Policy) policies.Action {
-		switch {
-		case p.Verify == nil || state == stateGood:
-			return policies.Accept
-		case state == stateBad:
-			return p.OnBadSignature
-		case state == stateUntrusted:
-			return p.OnUntrusted
-		}
-		return p.OnNoSignature
-	})
 }

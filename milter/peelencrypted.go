@@ -1,12 +1,11 @@
 package milter
 
 import (
-	"crypto"
-	"crypto/x509"
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"waxseal/keys"
 	"waxseal/signer"
@@ -14,17 +13,78 @@ import (
 	"waxseal/signer/smime"
 )
 
-// maxDecryptRecipients is how many recipients of one message we look for keys
-// of. A message to more stays encrypted.
-const maxDecryptRecipients = 50
+// Why a message stays encrypted.
+const (
+	reasonNoKey     = "no key of ours"
+	reasonNotForAll = "not encrypted for every recipient"
+	reasonTooMany   = "too many recipients"
+	reasonBroken    = "it can't be decrypted"
+	reasonTooLarge  = "it is too large"
+	reasonAltered   = "what is inside is damaged or was altered"
+	reasonPart      = "only a part of the message is encrypted"
+)
 
 // errNotForAll says that some recipient could not read the message himself.
-var errNotForAll = errors.New("it is not encrypted for every recipient")
+var errNotForAll = errors.New(reasonNotForAll)
 
 // stays notes a layer that is not decrypted, and ends the peeling.
-func (p *peeler) stays(scheme string, verdict signer.Verdict, reason string) (*entity, error) {
-	p.layers = append(p.layers, layer{decrypt: &decryption{scheme: scheme, verdict: verdict, reason: reason}})
+func (p *peeler) stays(scheme keys.Scheme, verdict signer.Verdict, reason string) (*entity, error) {
+	p.layers = append(p.layers, layer{decrypt: &decryption{scheme: string(scheme), verdict: verdict, reason: reason}})
 	return nil, nil
+}
+
+// decryptForAll decrypts a message with the keys of the first recipient into w
+// and makes sure that the keys of all others give the same. Somebody who has
+// come by a message of one recipient could otherwise send it to that one and
+// himself, and read it. A name among the message's recipients says nothing,
+// since anybody can write it: only the content does.
+func decryptForAll[S, D any](w io.Writer, sets []S, decrypt func(io.Writer, S) (D, error), covers func(S, D) bool, final func(error) bool) (D, error) {
+	first := sha256.New()
+	out := w
+	if len(sets) > 1 {
+		out = io.MultiWriter(w, first)
+	}
+	done, err := decrypt(out, sets[0])
+	if err != nil {
+		return done, err
+	}
+	for _, set := range sets[1:] {
+		if covers(set, done) {
+			continue
+		}
+		same := sha256.New()
+		switch _, err := decrypt(same, set); {
+		case err != nil && final(err), err == nil && !bytes.Equal(same.Sum(nil), first.Sum(nil)):
+			return done, errNotForAll
+		case err != nil:
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// opened takes what was decrypted for what is to be delivered, unless that can't
+// be or must not be.
+func (p *peeler) opened(inside *entity, d *decryption) (*entity, error) {
+	scheme := keys.Scheme(d.scheme)
+	if inside == nil {
+		return p.stays(scheme, signer.PermError, reasonAltered)
+	}
+	if !d.authenticated {
+		bad, err := looksAltered(*inside)
+		if err != nil {
+			return nil, err
+		}
+		if bad {
+			return p.stays(scheme, signer.PermError, reasonAltered)
+		}
+	}
+	if _, ok := contentFields(inside.part.Header); !ok {
+		return p.stays(scheme, signer.PermError, "the header of what is inside is too large")
+	}
+	p.layers = append(p.layers, layer{decrypt: d})
+	p.plain, p.bare, p.covered, p.sealed = inside, nil, false, true
+	return inside, nil
 }
 
 // decryptSMIME decrypts enveloped-data and authEnveloped-data.
@@ -32,253 +92,142 @@ func (p *peeler) decryptSMIME(e entity) (*entity, error) {
 	if p.g.decrypt == nil {
 		return nil, nil
 	}
-	sets, err := recipientKeys(p, keys.SMIME, func(k *keys.Key) (smimeKeys, error) { return decryptionKeys(k), nil })
+	sets, reason, err := recipientKeys(p, keys.SMIME, func(k *keys.Key) ([]smimeKey, error) { return smimeKeysOf(k), nil })
 	if err != nil {
 		return nil, err
 	}
-	inside := p.tx.NewSpool()
-	var done *smime.Decrypted
-	options := smime.DecryptOptions{Legacy: p.g.decrypt.LegacyCiphers}
-	for i, set := range sets {
-		if done != nil && set.has(done.Recipient) {
-			continue
-		}
-		var w io.Writer = io.Discard
-		if i == 0 {
-			w = inside
-		}
-		var d *smime.Decrypted
-		if d, err = smime.Decrypt(w, e.part.Open(e.src), set, options); err != nil {
-			if i > 0 && errors.Is(err, smime.ErrNoKey) {
-				err = errNotForAll
-			}
-			break
-		}
-		if i == 0 {
-			done = d
-		}
+	if reason != "" {
+		return p.stays(keys.SMIME, signer.None, reason)
 	}
+	final := func(err error) bool {
+		return errors.Is(err, smime.ErrNoKey) || errors.Is(err, smime.ErrDecrypt) || smime.IsMalformed(err)
+	}
+	decrypt := func(w io.Writer, set []smimeKey) (*smime.Decrypted, error) {
+		var all []smime.DecryptionKey
+		for _, k := range set {
+			all = append(all, k.DecryptionKey)
+		}
+		return smime.Decrypt(w, e.part.Open(e.src), all, smime.DecryptOptions{Legacy: p.g.decrypt.LegacyCiphers})
+	}
+	covers := func(set []smimeKey, d *smime.Decrypted) bool { return entryOf(set, d.Recipient) != "" }
+	inside := p.newLayer()
+	done, err := decryptForAll(inside, sets, decrypt, covers, final)
 	switch {
-	case len(sets) == 0 || errors.Is(err, smime.ErrNoKey):
-		return p.stays("smime", signer.None, "no key of ours")
+	case err == nil:
+	case errors.Is(err, smime.ErrNoKey):
+		return p.stays(keys.SMIME, signer.None, reasonNoKey)
 	case errors.Is(err, errNotForAll):
-		return p.stays("smime", signer.None, err.Error())
-	case errors.Is(err, smime.ErrDecrypt), smime.IsMalformed(err), errors.Is(err, signer.ErrEncoding):
-		return p.stays("smime", signer.PermError, "it can't be decrypted")
+		return p.stays(keys.SMIME, signer.Policy, reasonNotForAll)
+	case errors.Is(err, errTooMuch):
+		return p.stays(keys.SMIME, signer.PermError, reasonTooLarge)
+	case final(err), errors.Is(err, signer.ErrEncoding):
+		return p.stays(keys.SMIME, signer.PermError, reasonBroken)
 	case errors.Is(err, ErrSpoolFull):
 		return nil, tempfail(CauseSpool, err)
-	case err != nil:
+	case inside.err != nil:
+		return nil, fmt.Errorf("keep what was decrypted: %w", inside.err)
+	default:
 		return nil, p.g.unavailable(err)
 	}
-	p.layers = append(p.layers, layer{decrypt: &decryption{
-		scheme: "smime", verdict: signer.Pass, cipher: done.Cipher.String(), authenticated: done.Authenticated,
-		key: sets[0].name(done.Recipient),
-	}})
-	return p.opened(p.parse(inside))
+	next, err := p.parseCMS(inside, done.ContentType)
+	if err != nil {
+		return nil, err
+	}
+	return p.opened(next, &decryption{scheme: string(keys.SMIME), verdict: signer.Pass, cipher: done.Cipher.String(),
+		authenticated: done.Authenticated, key: entryOf(sets[0], done.Recipient)})
 }
 
-// opened takes what was decrypted for what is to be delivered.
-func (p *peeler) opened(inside *entity, err error) (*entity, error) {
-	if inside != nil {
-		p.plain, p.bare = inside, nil
+// parseCMS makes an entity of the content of an EnvelopedData: of its type, it
+// is a MIME entity, or a SignedData without a header of its own.
+func (p *peeler) parseCMS(inside *layerSpool, contentType string) (*entity, error) {
+	switch contentType {
+	case "data":
+		return p.parse(inside)
+	case "signed-data":
+		return bareEntity("application/pkcs7-mime", "application/pkcs7-mime; smime-type=signed-data; name=smime.p7m", "binary", inside.Spool)
 	}
-	return inside, err
+	return nil, nil
 }
 
-// smimeKeys are one recipient's keys.
-type smimeKeys []smime.DecryptionKey
-
-func (s smimeKeys) has(c *x509.Certificate) bool {
-	for _, k := range s {
-		if k.Certificate.Equal(c) {
-			return true
-		}
-	}
-	return false
-}
-
-// name is the address in a certificate, for the report.
-func (s smimeKeys) name(c *x509.Certificate) string {
-	if len(c.EmailAddresses) > 0 {
-		return c.EmailAddresses[0]
-	}
-	return fmt.Sprintf("serial %x", c.SerialNumber)
-}
-
-// decryptionKeys are the ways in which a key of ours decrypts.
-func decryptionKeys(k *keys.Key) smimeKeys {
-	var all smimeKeys
-	add := func(c *x509.Certificate) {
-		if k.Decrypter != nil {
-			all = append(all, smime.DecryptionKey{Certificate: c, Key: k.Decrypter})
-		}
-		if k.ECDH != nil {
-			all = append(all, smime.DecryptionKey{Certificate: c, Key: k.ECDH})
-		}
-	}
-	if len(k.Chain) > 0 {
-		add(k.Chain[0])
-	}
-	if k.Encryption != nil {
-		add(k.Encryption)
-	}
-	return all
-}
-
-// recipientKeys collects the keys of each recipient, his own and his domain's,
-// older versions too. Two recipients with the same keys are one. The result is
-// empty if some recipient has none.
-func recipientKeys[S ~[]K, K any](p *peeler, scheme keys.Scheme, read func(*keys.Key) (S, error)) ([]S, error) {
-	if len(p.tx.Recipients) > maxDecryptRecipients {
-		return nil, nil
-	}
-	var sets []S
-	seen := map[string]bool{}
-	for _, recipient := range p.tx.Recipients {
-		var set S
-		var names []string
-		for _, normal := range []func(string) (string, error){keys.Name, keys.Domain} {
-			name, err := normal(recipient)
-			if err != nil {
-				continue // no store holds such a name
-			}
-			versions, err := p.f.Keys.Versions(p.ctx, scheme, name)
-			if errors.Is(err, keys.ErrNotFound) {
-				continue
-			}
-			if err != nil {
-				return nil, p.g.unavailable(fmt.Errorf("find the keys of %s: %w", name, err))
-			}
-			names = append(names, name)
-			for _, k := range versions {
-				some, err := read(k.WithContext(p.ctx))
-				if err != nil {
-					return nil, p.g.unavailable(err)
-				}
-				set = append(set, some...)
-			}
-		}
-		if len(set) == 0 {
-			return nil, nil
-		}
-		if id := strings.Join(names, " "); !seen[id] {
-			seen[id] = true
-			sets = append(sets, set)
-		}
-	}
-	return sets, nil
-}
-
-// pgpKeys are one recipient's keys.
-type pgpKeys []*pgpmime.Key
-
-func (s pgpKeys) has(fingerprint string) bool {
-	for _, k := range s {
-		if k.Certificate().Fingerprint() == fingerprint {
-			return true
-		}
-	}
-	return false
-}
-
-// decryptPGP decrypts PGP/MIME and an inline message.
-func (p *peeler) decryptPGP(e entity, kind string) (*entity, error) {
+// decryptPGP decrypts PGP/MIME, whose data is that part of e, or an inline
+// message, which is e itself.
+func (p *peeler) decryptPGP(e entity, data *signer.Part) (*entity, error) {
 	if p.g.decrypt == nil {
 		return nil, nil
 	}
-	sets, err := recipientKeys(p, keys.PGP, func(k *keys.Key) (pgpKeys, error) {
+	sets, reason, err := recipientKeys(p, keys.PGP, func(k *keys.Key) ([]*pgpmime.Key, error) {
 		parsed, err := p.f.openpgpKey(k)
-		return pgpKeys{parsed}, err
+		return []*pgpmime.Key{parsed}, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	message := e.part
-	inline := message.IsLeaf()
-	if !inline {
-		message = e.part.Parts[1]
+	if reason != "" {
+		return p.stays(keys.PGP, signer.None, reason)
 	}
 	held, err := p.authorCertificates()
 	if err != nil {
 		return nil, err
 	}
 	options := pgpmime.DecryptOptions{Certificates: held, Verify: p.pgpOptions()}
-	inside := p.tx.NewSpool()
-	var done *pgpmime.Decrypted
-	for i, set := range sets {
-		if done != nil && set.has(done.Fingerprint) {
-			continue
-		}
-		var w io.Writer = io.Discard
-		if i == 0 {
-			w = inside
-		}
-		var d *pgpmime.Decrypted
-		if d, err = pgpmime.Decrypt(w, message.Open(e.src), set, options); err != nil {
-			if i > 0 && errors.Is(err, pgpmime.ErrNoKey) {
-				err = errNotForAll
-			}
-			break
-		}
-		if i == 0 {
-			done = d
-		}
+	broken := func(err error) bool {
+		return errors.Is(err, pgpmime.ErrDecrypt) || errors.Is(err, pgpmime.ErrMalformed) || errors.Is(err, signer.ErrEncoding)
 	}
+	final := func(err error) bool {
+		return broken(err) || errors.Is(err, pgpmime.ErrNoKey) || errors.Is(err, pgpmime.ErrUnprotected) || errors.Is(err, pgpmime.ErrTooLarge)
+	}
+	decrypt := func(w io.Writer, set []*pgpmime.Key) (*pgpmime.Decrypted, error) {
+		return pgpmime.Decrypt(w, data.Open(e.src), set, options)
+	}
+	covers := func(set []*pgpmime.Key, d *pgpmime.Decrypted) bool {
+		for _, k := range set {
+			if k.Certificate().Fingerprint() == d.Fingerprint {
+				return true
+			}
+		}
+		return false
+	}
+	inside := p.newLayer()
+	done, err := decryptForAll(inside, sets, decrypt, covers, final)
 	switch {
-	case len(sets) == 0 || errors.Is(err, pgpmime.ErrNoKey):
-		return p.stays("pgp", signer.None, "no key of ours")
+	case err == nil:
+	case errors.Is(err, pgpmime.ErrNoKey):
+		return p.stays(keys.PGP, signer.None, reasonNoKey)
 	case errors.Is(err, errNotForAll):
-		return p.stays("pgp", signer.None, err.Error())
+		return p.stays(keys.PGP, signer.Policy, reasonNotForAll)
+	case errors.Is(err, errTooMuch), errors.Is(err, pgpmime.ErrTooLarge):
+		return p.stays(keys.PGP, signer.PermError, reasonTooLarge)
+	case errors.Is(err, pgpmime.ErrUnprotected):
+		return p.stays(keys.PGP, signer.PermError, "it has no integrity protection")
+	case broken(err):
+		return p.stays(keys.PGP, signer.PermError, reasonBroken)
 	case errors.Is(err, ErrSpoolFull):
 		return nil, tempfail(CauseSpool, err)
-	case errors.Is(err, pgpmime.ErrDecrypt), errors.Is(err, pgpmime.ErrUnprotected), errors.Is(err, pgpmime.ErrTooLarge),
-		errors.Is(err, pgpmime.ErrMalformed), errors.Is(err, signer.ErrEncoding):
-		return p.stays("pgp", signer.PermError, "it can't be decrypted")
-	case err != nil:
+	case inside.err != nil:
+		return nil, fmt.Errorf("keep what was decrypted: %w", inside.err)
+	default:
 		return nil, p.g.unavailable(err)
 	}
-	p.layers = append(p.layers, layer{decrypt: &decryption{
-		scheme: "pgp", verdict: signer.Pass, cipher: done.Cipher, authenticated: done.Authenticated, key: done.Name,
-	}})
-	if p.g.verify != nil && len(done.Signatures) > 0 {
-		p.note(entity{}, done.Signatures, false)
-	}
+	inline := data == e.part
+	var next *entity
 	if inline {
-		_, err := p.opened(inlineText(e, inside)) // a text has no layers
+		next, err = inlineText(e, inside)
+	} else {
+		next, err = p.parse(inside)
+	}
+	if err != nil {
 		return nil, err
 	}
-	return p.opened(p.parse(inside))
-}
-
-// inlineText makes an entity of the text of an inline message: a text of the
-// charset that the message announces, else of UTF-8.
-func inlineText(e entity, inside *Spool) (*entity, error) {
-	charset := e.part.Params["charset"]
-	if charset == "" || strings.EqualFold(charset, "us-ascii") {
-		charset = "utf-8"
+	next, err = p.opened(next, &decryption{scheme: string(keys.PGP), verdict: signer.Pass, cipher: done.Cipher, authenticated: done.Authenticated, key: done.Name})
+	if next == nil || err != nil {
+		return nil, err
 	}
-	var header signer.Header
-	for _, f := range [][2]string{{"Content-Type", "text/plain; " + signer.Param("charset", charset)}, {"Content-Transfer-Encoding", "8bit"}} {
-		field, err := signer.NewField(f[0], f[1])
-		if err != nil {
-			return nil, fmt.Errorf("describe the decrypted text: %w", err)
-		}
-		header = append(header, field)
+	if p.g.verify != nil && len(done.Signatures) > 0 {
+		p.compareAuthor(done.Signatures, next.part.Header)
+		p.note(entity{}, done.Signatures, "")
 	}
-	return &entity{src: inside, part: &signer.Part{Header: header, MediaType: "text/plain", Encoding: "8bit", BodyEnd: inside.Size()}}, nil
-}
-
-// openpgpKey parses a key of ours for decryption.
-func (f *Filter) openpgpKey(k *keys.Key) (*pgpmime.Key, error) {
-	if k.Decrypter == nil {
-		return f.Keyring.Key(k.Name, k.OpenPGP, k.Signer)
+	if inline {
+		return nil, nil // a text has no layers
 	}
-	return f.Keyring.Key(k.Name, k.OpenPGP, decryptOnly{k.Decrypter})
-}
-
-// decryptOnly is a remote key that is asked for decryption alone.
-type decryptOnly struct{ crypto.Decrypter }
-
-func (decryptOnly) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
-	return nil, errors.New("this key is for decryption only")
+	return next, nil
 }

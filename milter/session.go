@@ -19,7 +19,7 @@ const (
 	// neededActions is what the filter can't work without.
 	neededActions = gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptChangeBody
 	// wantedActions is what it asks for where the MTA offers it.
-	wantedActions = neededActions | gomilter.OptQuarantine | gomilter.OptSetSymList
+	wantedActions = neededActions | gomilter.OptQuarantine | gomilter.OptChangeFrom | gomilter.OptSetSymList
 	// wantedProtocol saves the MTA from sending what says nothing, and from
 	// waiting for answers that are always the same. The library answers DATA
 	// whatever was agreed.
