@@ -120,18 +120,27 @@ func merge(groups []resolved) (*treatment, error) {
 			t = g.treatment
 		}
 	}
-	seen := map[*keys.Certificate]bool{}
+	seen := map[string]bool{}
 	t.certificates, t.policies = nil, nil
 	for _, g := range groups {
 		t.policies = append(t.policies, g.policies...)
 		for _, c := range g.certificates {
-			if !seen[c] {
-				seen[c] = true
+			if id := certificateID(c); !seen[id] {
+				seen[id] = true
 				t.certificates = append(t.certificates, c)
 			}
 		}
 	}
 	return &t, nil
+}
+
+// certificateID tells certificates apart: recipients who share one, such as their
+// domain's, are encrypted to once.
+func certificateID(c *keys.Certificate) string {
+	if len(c.X509) > 0 {
+		return string(c.X509[0].Raw)
+	}
+	return string(c.OpenPGP)
 }
 
 // differText names at most maxNamed recipients a group, so that the reply stays
