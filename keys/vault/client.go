@@ -146,7 +146,10 @@ func request(ctx context.Context, client *api.Client, token, method, path string
 	if out == nil {
 		return nil
 	}
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+	err = json.NewDecoder(resp.Body).Decode(out)
+	// A connection whose answer was not read to its end can't be used again.
+	io.CopyN(io.Discard, resp.Body, 4<<10)
+	if err != nil {
 		if ctx.Err() != nil {
 			return understand(ctx, err)
 		}
