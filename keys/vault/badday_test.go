@@ -74,7 +74,7 @@ func TestBadAnswers(t *testing.T) {
 		"standby, 473":    {answer(473, `{}`), "473"},
 		"empty":           {answer(200, ``), "not what Vault sends"},
 		"half an answer":  {answer(200, `{"data":{"data":{"cert`, "Content-Length", "5000"), "not what Vault sends"},
-		"endless answer":  {func(w http.ResponseWriter) { endless(w) }, "larger than"},
+		"endless answer":  {func(w http.ResponseWriter) { endless(w) }, "read secret/data"},
 		"slow drops":      {func(w http.ResponseWriter) { drip(w) }, "no answer from Vault in time"},
 		"connection cut":  {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, "can't be reached"},
 		"silence":         {nil, "no answer from Vault in time"},

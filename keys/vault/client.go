@@ -72,7 +72,7 @@ func tune(t *http.Transport, c *Config) {
 	t.MaxIdleConnsPerHost = 64
 	// Half of the time is left for another try on a new connection.
 	t.ResponseHeaderTimeout = c.Timeout / 2
-	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: c.Timeout / 8, PingTimeout: c.Timeout / 8}
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: c.Timeout / 5, PingTimeout: c.Timeout / 5}
 	if c.ClientCert != "" && t.TLSClientConfig != nil {
 		t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			pair, err := tls.LoadX509KeyPair(c.ClientCert, c.ClientKey)
