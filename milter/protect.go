@@ -69,11 +69,11 @@ func (f *Filter) sign(entity *signer.Entity, t *treatment) (*signer.Entity, erro
 }
 
 func (f *Filter) smimeOptions(t *treatment) smime.SignOptions {
-	return smime.SignOptions{Mode: t.mode, Digest: t.digestHash(), PSS: t.pss, Time: f.now()}
+	return smime.SignOptions{Mode: t.mode, Digest: t.digest, PSS: t.pss, EncryptionCertificate: t.signKey.Encryption, Time: f.now()}
 }
 
 func (f *Filter) pgpOptions(t *treatment) pgpmime.SignOptions {
-	return pgpmime.SignOptions{Digest: t.digestHash(), Time: f.now()}
+	return pgpmime.SignOptions{Digest: t.digest, Time: f.now()}
 }
 
 // encrypt writes the encrypted body into a spool of the transaction, so that a
@@ -118,7 +118,7 @@ func (f *Filter) encryptPGP(body *Spool, entity *signer.Entity, t *treatment, si
 }
 
 func (f *Filter) pgpEncryptOptions(t *treatment) pgpmime.EncryptOptions {
-	return pgpmime.EncryptOptions{Digest: t.digestHash(), Hidden: t.hidden, Time: f.now()}
+	return pgpmime.EncryptOptions{Digest: t.digest, Hidden: t.hidden, Time: f.now()}
 }
 
 func (f *Filter) pgpCertificates(t *treatment) ([]*pgpmime.Certificate, error) {

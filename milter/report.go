@@ -60,7 +60,7 @@ func (f *Filter) signWords(t *treatment) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "pass (pgp " + key.Algorithm(t.digestHash()) + " " + t.signKey.Name + ")", nil
+	return "pass (pgp " + key.Algorithm(t.digest) + " " + t.signKey.Name + ")", nil
 }
 
 func (f *Filter) encryptWords(t *treatment) (string, error) {

@@ -190,7 +190,7 @@ func (f *Filter) resolveSign(ctx context.Context, facts policies.Facts, p *polic
 		switch {
 		case err == nil:
 			part.sign, part.signKey, part.signName = string(scheme), key, key.Name
-			part.digest = p.Sign.Digest
+			part.digest = signDigest(p.Sign.Digest, key)
 			if scheme == keys.SMIME {
 				part.mode, part.pss = p.Sign.Mode, p.Sign.PSS
 			}

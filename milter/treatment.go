@@ -9,6 +9,7 @@ import (
 
 	"waxseal/keys"
 	"waxseal/policies"
+	"waxseal/signer/smime"
 )
 
 // treatment is what is done with a message, keys included. One message has one
@@ -31,7 +32,8 @@ type shape struct {
 	// policy would like and for which there is no key.
 	sign, encrypt string
 	signName      string // the key's entry
-	mode, digest  string
+	mode          string
+	digest        crypto.Hash
 	pss           bool
 	cipher        string
 	transport     string // of the content key, for RSA keys
@@ -63,17 +65,20 @@ func (t *treatment) usesPGP() bool {
 	return t.sign == string(keys.PGP) || t.encrypt == string(keys.PGP)
 }
 
-// digestHash is the digest that policy names, 0 for the scheme's default.
-func (t *treatment) digestHash() crypto.Hash {
-	switch t.digest {
-	case "sha256":
+// signDigest is the digest that policy names, else the one that suits the key, so
+// that policies which come to the same go together.
+func signDigest(name string, key *keys.Key) crypto.Hash {
+	switch {
+	case name == "sha256":
 		return crypto.SHA256
-	case "sha384":
+	case name == "sha384":
 		return crypto.SHA384
-	case "sha512":
+	case name == "sha512":
 		return crypto.SHA512
+	case len(key.Chain) > 0:
+		return smime.DefaultDigest(key.Chain[0])
 	}
-	return 0
+	return crypto.SHA256 // of OpenPGP, which takes a longer one for a stronger key
 }
 
 // log is what the message's log line says of the treatment.

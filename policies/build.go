@@ -121,7 +121,9 @@ func (r *reader) sign(b *signBlock) *Sign {
 		}
 	}
 	s.Mode = r.word(b.Mode, "detached", "opaque")
-	s.Digest = r.word(b.Digest, "sha256", "sha384", "sha512")
+	if b.Digest != nil {
+		s.Digest = r.word(b.Digest, "sha256", "sha384", "sha512")
+	}
 	s.PSS = isTrue(r.flag(b.PSS))
 	if s.Scheme == PGP {
 		r.onlySMIME(b.Mode, b.PSS)

@@ -134,7 +134,7 @@ policy "b" {
 		t.Fatal(err)
 	}
 	p := set.Policies()[0]
-	if *p.Sign != (Sign{Scheme: SMIME, Key: "address", Mode: "detached", Digest: "sha256"}) || p.Encrypt != nil ||
+	if *p.Sign != (Sign{Scheme: SMIME, Key: "address", Mode: "detached"}) || p.Encrypt != nil ||
 		p.Decrypt != nil || p.Verify != nil || p.SubjectTag != nil ||
 		p.OnKeyNotFound != Reject || p.OnAlreadyProtected != Accept || p.FoldLocalPart || p.RequireLoginMatch ||
 		p.Authenticated != nil || p.TLS != 0 {

@@ -110,7 +110,8 @@ type Sign struct {
 	Key string
 	// Mode is "detached" (multipart/signed) or "opaque"; S/MIME only.
 	Mode string
-	// Digest is "sha256", "sha384" or "sha512".
+	// Digest is "sha256", "sha384" or "sha512", or "" for the one that suits the
+	// key.
 	Digest string
 	// PSS makes RSA keys sign with RSASSA-PSS (RFC 4056); S/MIME only.
 	PSS bool

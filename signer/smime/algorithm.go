@@ -154,9 +154,19 @@ func checkRSA(pub *rsa.PublicKey) error {
 	return nil
 }
 
+// DefaultDigest is the digest that Sign takes for a certificate's key if the
+// options name none; 0 if Sign would refuse the key.
+func DefaultDigest(cert *x509.Certificate) crypto.Hash {
+	digest, _, err := keyKind(cert)
+	if err != nil {
+		return 0
+	}
+	return digest
+}
+
 // SignatureAlgorithm names what Sign does with that certificate's key, for a
-// report: "rsa2048-sha256", "rsa2048-pss-sha256", "ecdsa-p256-sha256", "ed25519". It is "unknown" if
-// Sign would refuse.
+// report: "rsa2048-sha256", "rsa2048-pss-sha256", "ecdsa-p256-sha256", "ed25519".
+// It is "unknown" if Sign would refuse.
 func SignatureAlgorithm(cert *x509.Certificate, o SignOptions) string {
 	a, err := algorithmFor(cert, o.Digest, o.PSS)
 	if err != nil {

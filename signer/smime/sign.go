@@ -68,11 +68,12 @@ type SignOptions struct {
 // The fields returned are all Content-*: whoever makes them the header of a
 // message sees to MIME-Version.
 //
-// The key has signed, and its signature has been verified, when Sign returns. e
-// is read once for its digest, and again whenever the result is written; it is
-// never held in memory. An error means that nothing was signed: the key's own
-// error is wrapped in it. e, chain and key must not change while the result is in
-// use; Sign itself is safe for concurrent use as far as they are.
+// The key has signed when Sign returns, and what a key has answered that is not
+// in memory has been verified. e is read once for its digest, and again whenever
+// the result is written; it is never held in memory. An error means that nothing
+// was signed: the key's own error is wrapped in it. e, chain and key must not
+// change while the result is in use; Sign itself is safe for concurrent use as
+// far as they are.
 func Sign(e *signer.Entity, chain []*x509.Certificate, key crypto.Signer, o SignOptions) (*signer.Entity, error) {
 	signed, err := sign(e, chain, key, o)
 	if err != nil {

@@ -414,6 +414,13 @@ func TestSignatureAlgorithm(t *testing.T) {
 		if got := SignatureAlgorithm(as(tc.kind).cert(), SignOptions{Digest: tc.digest}); got != tc.want {
 			t.Errorf("%s with %v: got %s, want %s", tc.kind, tc.digest, got, tc.want)
 		}
+		suits := DefaultDigest(as(tc.kind).cert())
+		if got := SignatureAlgorithm(as(tc.kind).cert(), SignOptions{Digest: suits}); tc.digest == 0 && got != tc.want {
+			t.Errorf("%s: the default digest is %v, which gives %s, want %s", tc.kind, suits, got, tc.want)
+		}
+	}
+	if got := DefaultDigest(&x509.Certificate{}); got != 0 {
+		t.Errorf("no key: got digest %v, want none", got)
 	}
 }
 
