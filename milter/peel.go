@@ -242,6 +242,9 @@ func (p *peeler) parse(inside *layerSpool) (*entity, error) {
 func (p *peeler) note(e entity, signatures []signer.Verification, beside string) {
 	l := layer{partial: beside != ""}
 	for _, v := range signatures {
+		if v.Integrity.Verdict == signer.None {
+			continue // nobody has signed
+		}
 		if l.partial && v.Integrity.Verdict == signer.Pass {
 			v.Integrity = signer.Finding{Verdict: signer.Neutral, Reason: beside}
 		}
@@ -256,7 +259,9 @@ func (p *peeler) note(e entity, signatures []signer.Verification, beside string)
 		}
 		l.signatures = append(l.signatures, signatureReport{Verification: v, Part: e.path, Author: p.author.Address})
 	}
-	p.layers = append(p.layers, l)
+	if len(l.signatures) > 0 {
+		p.layers = append(p.layers, l)
+	}
 }
 
 // asItCame gives up what was found inside: the message is delivered as it came.

@@ -92,12 +92,12 @@ func (p *peeler) decryptSMIME(e entity) (*entity, error) {
 	if p.g.decrypt == nil {
 		return nil, nil
 	}
-	sets, reason, err := recipientKeys(p, keys.SMIME, func(k *keys.Key) ([]smimeKey, error) { return smimeKeysOf(k), nil })
+	sets, why, err := recipientKeys(p, keys.SMIME, func(k *keys.Key) ([]smimeKey, error) { return smimeKeysOf(k), nil })
 	if err != nil {
 		return nil, err
 	}
-	if reason != "" {
-		return p.stays(keys.SMIME, signer.None, reason)
+	if why.Reason != "" {
+		return p.stays(keys.SMIME, why.Verdict, why.Reason)
 	}
 	final := func(err error) bool {
 		return errors.Is(err, smime.ErrNoKey) || errors.Is(err, smime.ErrDecrypt) || smime.IsMalformed(err)
@@ -155,15 +155,15 @@ func (p *peeler) decryptPGP(e entity, data *signer.Part) (*entity, error) {
 	if p.g.decrypt == nil {
 		return nil, nil
 	}
-	sets, reason, err := recipientKeys(p, keys.PGP, func(k *keys.Key) ([]*pgpmime.Key, error) {
+	sets, why, err := recipientKeys(p, keys.PGP, func(k *keys.Key) ([]*pgpmime.Key, error) {
 		parsed, err := p.f.openpgpKey(k)
 		return []*pgpmime.Key{parsed}, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if reason != "" {
-		return p.stays(keys.PGP, signer.None, reason)
+	if why.Reason != "" {
+		return p.stays(keys.PGP, why.Verdict, why.Reason)
 	}
 	held, err := p.authorCertificates()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"waxseal/keys"
+	"waxseal/signer"
 	"waxseal/signer/pgpmime"
 	"waxseal/signer/smime"
 )
@@ -18,11 +19,11 @@ import (
 const maxDecryptRecipients = 50
 
 // recipientKeys collects the keys of each recipient, his own and his domain's,
-// older versions too. Two recipients with the same keys are one. The reason, if
-// not "", says why the message can't be decrypted for all of them.
-func recipientKeys[K any](p *peeler, scheme keys.Scheme, read func(*keys.Key) ([]K, error)) (sets [][]K, reason string, err error) {
+// older versions too. Two recipients with the same keys are one. If the message
+// can't be decrypted for all of them, why says so.
+func recipientKeys[K any](p *peeler, scheme keys.Scheme, read func(*keys.Key) ([]K, error)) (sets [][]K, why signer.Finding, err error) {
 	if len(p.tx.Recipients) > maxDecryptRecipients {
-		return nil, reasonTooMany, nil
+		return nil, signer.Finding{Verdict: signer.Policy, Reason: reasonTooMany}, nil
 	}
 	seen := map[string]bool{}
 	without := false
@@ -39,13 +40,13 @@ func recipientKeys[K any](p *peeler, scheme keys.Scheme, read func(*keys.Key) ([
 				continue
 			}
 			if err != nil {
-				return nil, "", p.g.unavailable(fmt.Errorf("find the keys of %s: %w", name, err))
+				return nil, why, p.g.unavailable(fmt.Errorf("find the keys of %s: %w", name, err))
 			}
 			names = append(names, name)
 			for _, k := range versions {
 				some, err := read(k.WithContext(p.ctx))
 				if err != nil {
-					return nil, "", p.g.unavailable(fmt.Errorf("read the keys of %s: %w", name, err))
+					return nil, why, p.g.unavailable(fmt.Errorf("read the keys of %s: %w", name, err))
 				}
 				set = append(set, some...)
 			}
@@ -61,11 +62,11 @@ func recipientKeys[K any](p *peeler, scheme keys.Scheme, read func(*keys.Key) ([
 	}
 	switch {
 	case len(sets) == 0:
-		return nil, reasonNoKey, nil
+		why = signer.Finding{Verdict: signer.None, Reason: reasonNoKey}
 	case without:
-		return nil, reasonNotForAll, nil
+		why = signer.Finding{Verdict: signer.Policy, Reason: reasonNotForAll}
 	}
-	return sets, "", nil
+	return sets, why, nil
 }
 
 // smimeKey is a way in which a key of ours decrypts, with its entry's name.
