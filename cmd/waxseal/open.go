@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"waxseal/keys"
 	"waxseal/keys/cache"
@@ -67,17 +68,8 @@ func openStore(s *settings) (keys.Store, io.Closer, error) {
 // cached puts the cache in front of a store. It logs one line a change of
 // state, not one a message.
 func cached(s *settings, store keys.Store, log *slog.Logger) keys.Store {
-	return cache.New(store, cache.Options{
-		Lifetime: s.cache,
-		Stale:    s.stale,
-		Changed: func(e keys.Entry, err error) {
-			if err != nil {
-				log.Warn("key store does not give an entry", "entry", e.String(), "error", err)
-			} else {
-				log.Info("key store gives the entry again", "entry", e.String())
-			}
-		},
-	})
+	o := &outage{log: log, now: time.Now, failing: map[keys.Entry]bool{}}
+	return cache.New(store, cache.Options{Lifetime: s.cache, Stale: s.stale, Changed: o.changed})
 }
 
 // openFilter puts a filter together from the configuration and a store. The
