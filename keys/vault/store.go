@@ -71,6 +71,9 @@ func (s *Store) Ready(ctx context.Context) error {
 
 // Key implements keys.Store.
 func (s *Store) Key(ctx context.Context, scheme keys.Scheme, name string) (*keys.Key, error) {
+	// All requests together have the time of one.
+	ctx, cancel := context.WithTimeout(ctx, s.conf.Timeout)
+	defer cancel()
 	e := keys.Entry{Scheme: scheme, Name: name, Own: true}
 	r, err := s.Read(ctx, e)
 	if err != nil {
@@ -99,6 +102,8 @@ func (s *Store) Key(ctx context.Context, scheme keys.Scheme, name string) (*keys
 
 // Versions implements keys.Store. It needs the right to read metadata.
 func (s *Store) Versions(ctx context.Context, scheme keys.Scheme, name string) ([]*keys.Key, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.conf.Timeout)
+	defer cancel()
 	e := keys.Entry{Scheme: scheme, Name: name, Own: true}
 	records, err := s.History(ctx, e)
 	if err != nil {
