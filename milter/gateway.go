@@ -115,6 +115,7 @@ func (g *gateway) trust() (*trust.Validator, error) {
 	if g.verify.Revocation == "off" {
 		validator.Revocation = nil
 	}
+	validator.RequireRevocation = g.verify.Revocation == "require"
 	g.validator = &validator
 	return g.validator, nil
 }

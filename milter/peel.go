@@ -251,12 +251,6 @@ func (p *peeler) note(e entity, signatures []signer.Verification, beside string)
 		if p.author.Reason != "" && v.Address.Verdict != signer.Fail {
 			v.Address = signer.Finding{Verdict: signer.Neutral, Reason: p.author.Reason}
 		}
-		if p.g.verify.Revocation == "require" && v.X509 != nil && v.Revocation.Verdict != signer.Pass && v.Revocation.Verdict != signer.Fail {
-			v.Revocation.Verdict = signer.TempError
-			if v.Revocation.Reason == "" {
-				v.Revocation.Reason = "nothing is known about the certificate's revocation"
-			}
-		}
 		l.signatures = append(l.signatures, signatureReport{Verification: v, Part: e.path, Author: p.author.Address})
 	}
 	if len(l.signatures) > 0 {

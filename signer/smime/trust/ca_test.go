@@ -164,13 +164,13 @@ func raws(certs []*x509.Certificate) [][]byte {
 }
 
 // revocationOf has CRLs of files.
-func revocationOf(t testing.TB, hard bool, lists ...[]byte) *Revocation {
+func revocationOf(t testing.TB, lists ...[]byte) *Revocation {
 	t.Helper()
 	var files []string
 	for _, list := range lists {
 		files = append(files, writePEM(t, "list.pem", "X509 CRL", list))
 	}
-	r, err := NewRevocation(RevocationConfig{CRLs: files, Hard: hard})
+	r, err := NewRevocation(RevocationConfig{CRLs: files})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,11 +61,11 @@ func TestReload(t *testing.T) {
 		}
 	}
 	write(revoke(t, root, nil))
-	r, err := NewRevocation(RevocationConfig{CRLs: []string{dir}, Hard: true})
+	r, err := NewRevocation(RevocationConfig{CRLs: []string{dir}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &Validator{Anchors: mustPool(t, root.cert), Revocation: r}
+	v := &Validator{Anchors: mustPool(t, root.cert), Revocation: r, RequireRevocation: true}
 	expect := func(want signer.Verdict) {
 		t.Helper()
 		if got := validate(v, "a@example.com", leaf); got.Revocation.Verdict != want {
@@ -94,7 +94,7 @@ func BenchmarkValidate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	v := &Validator{Anchors: pool, Revocation: revocationOf(b, true, revoke(b, root, nil), revoke(b, sub, nil))}
+	v := &Validator{Anchors: pool, RequireRevocation: true, Revocation: revocationOf(b, revoke(b, root, nil), revoke(b, sub, nil))}
 	for b.Loop() {
 		if r := validate(v, "a@example.com", leaf, sub); !passes(r) {
 			b.Fatal(r)

@@ -41,7 +41,7 @@ func fetching(t *testing.T, c FetchConfig) (*Revocation, *problems) {
 	t.Helper()
 	p := &problems{}
 	c.Log = p.log
-	r, err := NewRevocation(RevocationConfig{Hard: true, Fetch: &c})
+	r, err := NewRevocation(RevocationConfig{Fetch: &c})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestFetchCRL(t *testing.T) {
 	list = revoke(t, root, nil, bad)
 
 	r, logged := fetching(t, local())
-	v := &Validator{Anchors: mustPool(t, root.cert), Revocation: r}
+	v := &Validator{Anchors: mustPool(t, root.cert), Revocation: r, RequireRevocation: true}
 	for range 10 {
 		if got := validate(v, "a@example.com", fine); got.Revocation.Verdict != signer.TempError && got.Revocation.Verdict != signer.Pass {
 			t.Fatalf("before: %+v", got)
@@ -123,9 +123,18 @@ func TestFetchCRL(t *testing.T) {
 	// Hard: what nothing will be known about is not worth coming back for.
 	only := issue(t, "x", root, both(mailer("a@example.com"), func(c *x509.Certificate) { c.CRLDistributionPoints = []string{"ldap://127.0.0.1/x"} }))
 	r, _ = fetching(t, local())
-	v = &Validator{Anchors: mustPool(t, root.cert), Revocation: r}
+	v = &Validator{Anchors: mustPool(t, root.cert), Revocation: r, RequireRevocation: true}
 	if got := validate(v, "a@example.com", only); got.Revocation.Verdict != signer.Policy {
 		t.Errorf("hard, nothing to ask: %+v", got)
+	}
+	v.Revocation = nil
+	if got := validate(v, "a@example.com", fine); got.Revocation.Verdict != signer.Policy {
+		t.Errorf("hard, and nothing set up: %+v", got)
+	}
+	// What is trusted itself has no authority that could revoke it.
+	v.Anchors, v.Revocation = mustPool(t, fine.cert), r
+	if got := validate(v, "a@example.com", fine); !passes(got) || got.Revocation.Verdict != signer.None {
+		t.Errorf("hard, trusted itself: %+v", got)
 	}
 }
 

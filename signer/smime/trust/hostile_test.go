@@ -88,7 +88,7 @@ func TestHiddenRevocation(t *testing.T) {
 	v := &Validator{Anchors: mustPool(t, root.cert)}
 	for _, hard := range []bool{false, true} {
 		for count := 185; count < 205; count++ {
-			v.Revocation = revocationOf(t, hard, revoke(t, root, nil), revoke(t, sub, nil, leaf))
+			v.RequireRevocation, v.Revocation = hard, revocationOf(t, revoke(t, root, nil), revoke(t, sub, nil, leaf))
 			var crowd []*identity
 			for range count {
 				// Nothing but its signature tells it from the right one.

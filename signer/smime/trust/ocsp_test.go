@@ -110,7 +110,7 @@ func TestOCSP(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.files.Store(&crlFiles{n.key(): {list}})
-			v := &Validator{Anchors: mustPool(t, root.cert), Revocation: r}
+			v := &Validator{Anchors: mustPool(t, root.cert), Revocation: r, RequireRevocation: true}
 			if got := validate(v, "a@example.com", leaf); got.Revocation.Verdict != signer.TempError {
 				t.Errorf("before: %+v", got)
 			}
@@ -181,7 +181,7 @@ func TestOpenSSLResponder(t *testing.T) {
 	go io.Copy(io.Discard, stderr)
 
 	r, logged := fetching(t, local())
-	v := &Validator{Anchors: mustPool(t, root.cert), Revocation: r}
+	v := &Validator{Anchors: mustPool(t, root.cert), Revocation: r, RequireRevocation: true}
 	for _, id := range []*identity{fine, bad} {
 		validate(v, "a@example.com", id)
 		settle(t, r)

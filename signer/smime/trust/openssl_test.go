@@ -176,7 +176,7 @@ func TestOpenSSL(t *testing.T) {
 			}
 			v := &Validator{Anchors: mustPool(t, root.cert)}
 			if test.lists != nil {
-				v.Revocation = revocationOf(t, true, test.lists...)
+				v.RequireRevocation, v.Revocation = true, revocationOf(t, test.lists...)
 			}
 			r := validate(v, test.address, test.leaf, test.others...)
 			if got := passes(r); got != test.want {

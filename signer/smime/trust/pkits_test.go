@@ -22,7 +22,7 @@ var pkitsExceptions = map[string]string{}
 func pkitsValidator(t testing.TB) *Validator {
 	dir := corpusDir(t, "pkits/smime")
 	root := mustCertificate(t, mustRead(t, filepath.Join(dir, "certs", "TrustAnchorRootCertificate.crt")))
-	revocation, err := NewRevocation(RevocationConfig{CRLs: []string{filepath.Join(dir, "crls")}, Hard: true})
+	revocation, err := NewRevocation(RevocationConfig{CRLs: []string{filepath.Join(dir, "crls")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,6 +30,8 @@ func pkitsValidator(t testing.TB) *Validator {
 		Anchors:    mustPool(t, root),
 		Revocation: revocation,
 		Rules:      Rules{AllowSHA1: true, AllowDSA: true},
+
+		RequireRevocation: true,
 	}
 }
 

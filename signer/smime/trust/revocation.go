@@ -16,10 +16,6 @@ type RevocationConfig struct {
 	// CRLs are files of one CRL each (DER or PEM), or directories of such
 	// files. What they say is not asked for elsewhere.
 	CRLs []string
-	// Hard turns mail away while nothing is known about the revocation of a
-	// certificate: temperror while it can be known later, policy where its
-	// authority publishes nothing. Otherwise the finding is none.
-	Hard bool
 	// PreferCRL looks at CRLs before OCSP responses.
 	PreferCRL bool
 	// Fetch says what is fetched from authorities, in the background; nil for
@@ -30,16 +26,16 @@ type RevocationConfig struct {
 // Revocation is where revocation is looked up. It may be used by several
 // goroutines at once, and by several validators.
 type Revocation struct {
-	hard, preferCRL bool
-	paths           []string
-	files           atomic.Pointer[crlFiles]
-	fetcher         *fetcher // nil for none
+	preferCRL bool
+	paths     []string
+	files     atomic.Pointer[crlFiles]
+	fetcher   *fetcher // nil for none
 }
 
 // NewRevocation reads the CRLs of the configuration. It collects what is wrong
 // with any. Close ends what it does in the background.
 func NewRevocation(c RevocationConfig) (*Revocation, error) {
-	r := &Revocation{hard: c.Hard, preferCRL: c.PreferCRL, paths: c.CRLs}
+	r := &Revocation{preferCRL: c.PreferCRL, paths: c.CRLs}
 	if err := r.Reload(); err != nil {
 		return nil, err
 	}
@@ -116,11 +112,13 @@ func (f crlFiles) named(issuer name, deltas bool) []*crl {
 // revocation says whether a certificate of a valid path has been revoked.
 func (s *search) revocation(path []*certificate) (f signer.Finding, leaf bool) {
 	r := s.v.Revocation
-	if r == nil {
-		return signer.Finding{Verdict: signer.None, Reason: "revocation is not checked"}, false
-	}
-	if len(path) == 1 {
+	switch {
+	case len(path) == 1:
 		return signer.Finding{Verdict: signer.None, Reason: "the certificate is trusted itself"}, false
+	case r == nil && s.v.RequireRevocation:
+		return signer.Finding{Verdict: signer.Policy, Reason: "nothing is set up to learn from what is revoked"}, false
+	case r == nil:
+		return signer.Finding{Verdict: signer.None, Reason: "revocation is not checked"}, false
 	}
 	switch st := s.pathStatus(path); {
 	case st.state == good:
@@ -133,7 +131,7 @@ func (s *search) revocation(path []*certificate) (f signer.Finding, leaf bool) {
 		// Else a message could bring so many certificates that nobody gets to
 		// see that its own is revoked.
 		return signer.Finding{Verdict: signer.Policy, Reason: st.reason}, false
-	case !r.hard:
+	case !s.v.RequireRevocation:
 		return signer.Finding{Verdict: signer.None, Reason: st.reason}, false
 	case s.asked && r.fetcher != nil:
 		return signer.Finding{Verdict: signer.TempError, Reason: st.reason}, false

@@ -25,6 +25,11 @@ type Validator struct {
 	Rules         Rules
 	// Revocation is where revocation is looked up; nil for not at all.
 	Revocation *Revocation
+	// RequireRevocation turns mail away while nothing is known about the
+	// revocation of a certificate that is not trusted itself: temperror while it
+	// can be known later, policy where its authority publishes nothing. Otherwise
+	// the finding is none.
+	RequireRevocation bool
 }
 
 // Rules are what a system demands beyond the RFCs. The zero value is what
