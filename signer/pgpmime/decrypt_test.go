@@ -444,3 +444,23 @@ func TestDecryptOneKeyAway(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A key to sign with does not decrypt, even if its algorithm could: who can have
+// it decrypt can have it sign.
+func TestDecryptWithSigningKey(t *testing.T) {
+	rosa := gpg(t).key(t, "rosa@example.com")
+	var out bytes.Buffer
+	config, session := environment{}.config(), make([]byte, 32)
+	if err := packet.SerializeEncryptedKeyAEAD(&out, rosa.cert.entity.PrimaryKey, packet.CipherAES256, false, session, config); err != nil {
+		t.Fatal(err)
+	}
+	w, err := newSEIPD(&out, suiteOf(false), session, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(literal("Hello"))
+	w.Close()
+	if _, err := Decrypt(io.Discard, &out, []*Key{rosa}, DecryptOptions{}); !errors.Is(err, ErrNoKey) {
+		t.Errorf("%v", err)
+	}
+}
