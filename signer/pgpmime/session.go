@@ -102,7 +102,8 @@ func (k *Key) decryptionKeys() (keys []decryptionKey) {
 			keys = append(keys, decryptionKey{k, private, nil})
 			return
 		}
-		if d, ok := k.remote.(crypto.Decrypter); ok && public == k.remoteKey {
+		// A subkey may have the numbers of the primary key: one key in Vault for both.
+		if d, ok := k.remote.(crypto.Decrypter); ok && samePublicKey(public, d.Public()) {
 			if n, ok := d.Public().(*rsa.PublicKey); ok {
 				remote := &remoteDecrypter{Decrypter: d, key: n}
 				keys = append(keys, decryptionKey{k, &packet.PrivateKey{PublicKey: *public, PrivateKey: remote}, remote})
