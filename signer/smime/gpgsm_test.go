@@ -42,7 +42,9 @@ func newGPGSM(t testing.TB, id *identity) *gpgsm {
 	root := id.chain[len(id.chain)-1]
 	writeFile(t, home, "trustlist.txt", fmt.Appendf(nil, "%X S relax\n", sha1.Sum(root.Raw)))
 	writeFile(t, home, "gpgsm.conf", []byte("disable-crl-checks\n"))
-	writeFile(t, home, "gpg-agent.conf", []byte("allow-loopback-pinentry\nmax-cache-ttl 0\n"))
+	// Passphrases protect nothing here, so that hashing them may be fast.
+	writeFile(t, home, "gpg-agent.conf", []byte("allow-loopback-pinentry\nmax-cache-ttl 0\ns2k-count 65536\n"))
+	g.launch()
 	cert, key := id.files(t)
 	for _, above := range id.chain[1:] {
 		g.mustRun("--import", writePEM(t, home, "import.pem", "CERTIFICATE", above.Raw))
@@ -60,6 +62,20 @@ func newGPGSM(t testing.TB, id *identity) *gpgsm {
 	}
 	t.Fatalf("gpgsm imports no key: %v\n%s", err, out)
 	return nil
+}
+
+// launch starts the agent, which on a busy machine may not be there in the time
+// that gpgsm gives it.
+func (g *gpgsm) launch() {
+	g.t.Helper()
+	var out []byte
+	var err error
+	for range 5 {
+		if out, err = exec.Command("gpgconf", "--homedir", g.home, "--launch", "gpg-agent").CombinedOutput(); err == nil {
+			return
+		}
+	}
+	g.t.Fatalf("start gpg-agent: %v: %s", err, out)
 }
 
 // run runs gpgsm with the passphrase on standard input and returns its status

@@ -177,20 +177,25 @@ func (s *signature) judge(t testing.TB) (bool, string) {
 // TestVerifyCorpus compares with OpenSSL for every signature of the corpus. With
 // -short it is every tenth.
 func TestVerifyCorpus(t *testing.T) {
-	counts := map[string]int{}
-	for i, s := range corpusSignatures(t) {
-		if testing.Short() && i%10 != 0 {
-			continue
+	outcomes := &tally{counts: map[string]int{}}
+	t.Run("signatures", func(t *testing.T) {
+		for i, s := range corpusSignatures(t) {
+			if testing.Short() && i%10 != 0 {
+				continue
+			}
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				ours, say := s.check(t)
+				theirs, msg := s.judge(t)
+				verdict, _, _ := strings.Cut(say, " ")
+				outcomes.add(fmt.Sprintf("%s, OpenSSL says %v", verdict, theirs))
+				if ours != theirs {
+					t.Errorf("%s | %s", say, strings.ReplaceAll(msg, "\n", " "))
+				}
+			})
 		}
-		ours, say := s.check(t)
-		theirs, msg := s.judge(t)
-		verdict, _, _ := strings.Cut(say, " ")
-		counts[fmt.Sprintf("%s, OpenSSL says %v", verdict, theirs)]++
-		if ours != theirs {
-			t.Errorf("%s: %s | %s", s.name, say, strings.ReplaceAll(msg, "\n", " "))
-		}
-	}
-	for _, verdict := range slices.Sorted(maps.Keys(counts)) {
-		t.Logf("%4d %s", counts[verdict], verdict)
+	})
+	for _, verdict := range slices.Sorted(maps.Keys(outcomes.counts)) {
+		t.Logf("%4d %s", outcomes.counts[verdict], verdict)
 	}
 }

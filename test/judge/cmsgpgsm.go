@@ -30,9 +30,10 @@ func NewGPGSM(t testing.TB, p *People) *GPGSM {
 	})
 	g := &GPGSM{home}
 	for name, text := range map[string]string{
-		"trustlist.txt":  fmt.Sprintf("%X S relax\n", sha1.Sum(p.root.Raw)),
-		"gpgsm.conf":     "disable-crl-checks\n",
-		"gpg-agent.conf": "allow-loopback-pinentry\n",
+		"trustlist.txt": fmt.Sprintf("%X S relax\n", sha1.Sum(p.root.Raw)),
+		"gpgsm.conf":    "disable-crl-checks\n",
+		// Passphrases protect nothing here, so that hashing them may be fast.
+		"gpg-agent.conf": "allow-loopback-pinentry\ns2k-count 65536\n",
 	} {
 		write(t, filepath.Join(home, name), []byte(text))
 	}
