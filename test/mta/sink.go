@@ -13,6 +13,10 @@ import (
 	"time"
 )
 
+// Full is a local part whose mailbox is full: the sink refuses it for good, so
+// that a mail server has to send a bounce.
+const Full = "full"
+
 // Mail is a message as the sink took it.
 type Mail struct {
 	From string
@@ -131,7 +135,12 @@ func (s *Sink) serve(c net.Conn) {
 			}
 			say("250 2.1.0 ok")
 		case "RCPT":
-			if a := pathArgument.FindStringSubmatch(line); a != nil {
+			a := pathArgument.FindStringSubmatch(line)
+			if a != nil && strings.HasPrefix(a[1], Full+"@") {
+				say("552 5.2.2 mailbox full")
+				continue
+			}
+			if a != nil {
 				m.To = append(m.To, a[1])
 			}
 			say("250 2.1.5 ok")
