@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"waxseal/keys/issue"
 	"waxseal/milter"
 	"waxseal/policies"
 )
@@ -56,18 +57,19 @@ type keysBlock struct {
 	// Path is the directory store's.
 	Path string `hcl:"path,optional"`
 
-	Address       string     `hcl:"address,optional"`
-	Namespace     string     `hcl:"namespace,optional"`
-	KV            string     `hcl:"kv,optional"`
-	KVMount       string     `hcl:"kv_mount,optional"`
-	Transit       string     `hcl:"transit,optional"`
-	CACert        string     `hcl:"ca_cert,optional"`
-	CAPath        string     `hcl:"ca_path,optional"`
-	ClientCert    string     `hcl:"client_cert,optional"`
-	ClientKey     string     `hcl:"client_key,optional"`
-	TLSServerName string     `hcl:"tls_server_name,optional"`
-	Timeout       string     `hcl:"timeout,optional"`
-	Auth          *authBlock `hcl:"auth,block"`
+	Address       string      `hcl:"address,optional"`
+	Namespace     string      `hcl:"namespace,optional"`
+	KV            string      `hcl:"kv,optional"`
+	KVMount       string      `hcl:"kv_mount,optional"`
+	Transit       string      `hcl:"transit,optional"`
+	CACert        string      `hcl:"ca_cert,optional"`
+	CAPath        string      `hcl:"ca_path,optional"`
+	ClientCert    string      `hcl:"client_cert,optional"`
+	ClientKey     string      `hcl:"client_key,optional"`
+	TLSServerName string      `hcl:"tls_server_name,optional"`
+	Timeout       string      `hcl:"timeout,optional"`
+	Auth          *authBlock  `hcl:"auth,block"`
+	Issue         *issueBlock `hcl:"issue,block"`
 
 	Cache string `hcl:"cache,optional"`
 	Stale string `hcl:"stale,optional"`
@@ -86,6 +88,16 @@ type authBlock struct {
 	SecretIDWrapped bool   `hcl:"secret_id_wrapped,optional"`
 	Role            string `hcl:"role,optional"`
 	JWTFile         string `hcl:"jwt_file,optional"`
+}
+
+// issueBlock says how certificates are had from Vault's PKI engine.
+type issueBlock struct {
+	PKI         string `hcl:"pki,optional"`
+	Role        string `hcl:"role,optional"`
+	Key         string `hcl:"key,optional"`
+	Algorithm   string `hcl:"algorithm,optional"`
+	TTL         string `hcl:"ttl,optional"`
+	RenewBefore string `hcl:"renew_before,optional"`
 }
 
 // misfits names the settings that are none of the method's.
@@ -120,6 +132,8 @@ type settings struct {
 	messageTimeout time.Duration
 	keysTimeout    time.Duration
 	cache, stale   time.Duration
+	issueTTL       time.Duration // 0: the role's
+	renewBefore    time.Duration
 }
 
 // maxConfigSize bounds the configuration file in bytes.
@@ -242,6 +256,9 @@ func (s *settings) completeKeys(bad func(setting, text, hint string), duration f
 		if k.Auth != nil {
 			only("vault", map[string]string{"auth": k.Auth.Method})
 		}
+		if k.Issue != nil {
+			only("vault", map[string]string{"issue": "issue"})
+		}
 	case "vault":
 		only("directory", map[string]string{"path": k.Path})
 		if k.KV == "" {
@@ -257,12 +274,35 @@ func (s *settings) completeKeys(bad func(setting, text, hint string), duration f
 			})
 			a.TokenFile, a.SecretIDFile, a.JWTFile = s.path(a.TokenFile, ""), s.path(a.SecretIDFile, ""), s.path(a.JWTFile, "")
 		}
+		s.completeIssue(bad, duration)
 	default:
 		bad("keys", fmt.Sprintf("there is no store %q", k.Store), `write keys "vault" or keys "directory"`)
 	}
 	s.keysTimeout = duration("keys.timeout", k.Timeout, 5*time.Second)
 	s.cache = duration("keys.cache", k.Cache, 5*time.Minute)
 	s.stale = duration("keys.stale", k.Stale, time.Hour)
+}
+
+func (s *settings) completeIssue(bad func(setting, text, hint string), duration func(string, string, time.Duration) time.Duration) {
+	i := s.Keys.Issue
+	if i == nil {
+		return
+	}
+	if i.PKI == "" {
+		i.PKI = "pki"
+	}
+	if i.Role == "" {
+		bad("keys.issue", "has no role", `write role = "smime", or the name that the role in Vault has`)
+	}
+	word(bad, "keys.issue.key", &i.Key, "local", "transit")
+	if i.Algorithm == "" {
+		i.Algorithm = issue.Algorithms()[0]
+	}
+	if err := issue.CheckAlgorithm(i.Algorithm, i.Key == "transit"); err != nil {
+		bad("keys.issue.algorithm", err.Error(), "")
+	}
+	s.issueTTL = duration("keys.issue.ttl", i.TTL, 0)
+	s.renewBefore = duration("keys.issue.renew_before", i.RenewBefore, 720*time.Hour)
 }
 
 // word checks a setting that is one of a few words, the first its default.

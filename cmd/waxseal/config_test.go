@@ -69,6 +69,13 @@ w.hcl:5:3: keys.cache: "soon" is not a time; write it as "5m" or "30s"`},
 	{"host name", "authserv_id = \"a; b\"\nkeys \"directory\" {\n  path = \"k\"\n}\n", `w.hcl:1:1: authserv_id: "a; b" is not a host name`},
 	{"setting of another login", "keys \"vault\" {\n  auth \"cert\" {\n    role_id = \"x\"\n  }\n}\n",
 		`w.hcl:3:5: keys.auth.role_id: is a setting of auth "approle", and this is auth "cert"; take it out`},
+	{"issue", "keys \"vault\" {\n  issue {\n    key = \"usb\"\n    ttl = \"1y\"\n    algorithm = \"dsa\"\n  }\n}\n",
+		`w.hcl:2:3: keys.issue: has no role; write role = "smime", or the name that the role in Vault has
+w.hcl:3:5: keys.issue.key: "usb" is not known; write one of local, transit
+w.hcl:4:5: keys.issue.ttl: "1y" is not a time; write it as "5m" or "30s"
+w.hcl:5:5: keys.issue.algorithm: there is no algorithm "dsa"`},
+	{"issue from a directory", "keys \"directory\" {\n  path = \"k\"\n  issue {\n    role = \"smime\"\n  }\n}\n",
+		`w.hcl:3:3: keys.issue: is a setting of keys "vault", and this is keys "directory"; take it out`},
 	{"auth method", "keys \"vault\" {\n  auth \"ldap\" {\n  }\n}\n", `w.hcl:2:3: keys.auth: "ldap" is not known; write one of token`},
 }
 
@@ -101,7 +108,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []any{config{}, keysBlock{}, authBlock{}, anchorsBlock{}, revocationBlock{}} {
+	for _, v := range []any{config{}, keysBlock{}, authBlock{}, issueBlock{}, anchorsBlock{}, revocationBlock{}} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			name, kind, _ := strings.Cut(f.Tag.Get("hcl"), ",")
 			if name == "" || kind == "label" {

@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"signer/smime/...": {"signer", "signer/smime/..."},
 	"signer/pgpmime":   {"signer"},
 	"milter":           {"policies", "keys", "signer", "signer/smime", "signer/smime/trust", "signer/pgpmime"},
-	"cmd/waxseal":      {"..."},
+	"cmd/waxseal/...":  {"..."},
 	"test/...":         {"test/..."},
 }
 
@@ -47,6 +47,7 @@ var homes = map[string][]string{
 	"github.com/emersion/go-milter":       {"milter", "test/..."}, // in tests it is what waxseal is compared with
 	"github.com/spf13/cobra":              {"cmd/waxseal"},
 	"github.com/prometheus/client_golang": {"cmd/waxseal"},
+	"software.sslmate.com/src/go-pkcs12":  {"cmd/waxseal/..."},
 }
 
 // under reports whether pattern, which may end with /..., holds for path.
