@@ -145,7 +145,7 @@ func TestDecryptSentOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.packet.IntendedRecipients = intended(to)
+	s.packet.IntendedRecipients = intended(s.packet.Version, to)
 	if err := s.onePass().Serialize(&inner); err != nil {
 		t.Fatal(err)
 	}

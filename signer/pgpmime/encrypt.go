@@ -60,7 +60,7 @@ func Encrypt(w io.Writer, e *signer.Entity, to []*Certificate, sign *Key, o Encr
 			return nil, fmt.Errorf("sign with OpenPGP key of %s: %w", sign.cert.name, err)
 		}
 		if !o.Hidden {
-			s.packet.IntendedRecipients = intended(recipients)
+			s.packet.IntendedRecipients = intended(s.packet.Version, recipients)
 		}
 	}
 	boundary, err := env.boundary()
@@ -169,7 +169,10 @@ func prefersGCM(suites [][2]uint8) bool {
 
 // intended names the recipients in the signature, so that none of them can send
 // it on as if it had been meant for somebody else. RFC 9580, Section 5.2.3.36.
-func intended(recipients []recipient) []*packet.Recipient {
+// Programs that take version 4 signatures for broken if they name a key of
+// version 6 are in use (Sequoia 0.27): such a signature names nobody, since one
+// that names only some is none for the others.
+func intended(version int, recipients []recipient) []*packet.Recipient {
 	var out []*packet.Recipient
 	var last *packet.PublicKey
 	for _, r := range recipients {
@@ -178,6 +181,9 @@ func intended(recipients []recipient) []*packet.Recipient {
 			continue
 		}
 		last = primary
+		if version < 6 && primary.Version >= 6 {
+			return nil
+		}
 		out = append(out, &packet.Recipient{KeyVersion: primary.Version, Fingerprint: primary.Fingerprint})
 	}
 	return out
