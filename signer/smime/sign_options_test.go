@@ -107,7 +107,7 @@ func TestSignEncryptionCertificate(t *testing.T) {
 	// OpenSSL prints the value with its offsets: the tag, then issuer and serial.
 	for _, want := range []string{
 		"id-smime-aa-encrypKeyPref (1.2.840.113549.1.9.16.2.11)", "cont [ 0 ]",
-		fmt.Sprintf("INTEGER :%X", other.cert().SerialNumber),
+		fmt.Sprintf("INTEGER :%X", other.cert().SerialNumber.Bytes()),
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("OpenSSL's text lacks %q", want)
