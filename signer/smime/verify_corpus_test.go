@@ -199,3 +199,43 @@ func TestVerifyCorpus(t *testing.T) {
 		t.Logf("%4d %s", outcomes.counts[verdict], verdict)
 	}
 }
+
+// TestRFC4134Signed has what Section 4 of RFC 4134 says of its examples. All
+// signatures are with SHA-1, so the best that there is for them is policy.
+func TestRFC4134Signed(t *testing.T) {
+	const alice, bob = "dsa1024-sha1", "rsa1024-sha1"
+	weak := func(algorithms ...string) string {
+		var say []string
+		for _, a := range algorithms {
+			say = append(say, "policy "+a+" SHA-1 is broken, so that others can have the same signature")
+		}
+		return strings.Join(say, "; ")
+	}
+	want := map[string]string{
+		"rfc4134/4.1.bin": weak(alice), // DSA
+		"rfc4134/4.2.bin": weak(bob),   // RSA
+		"rfc4134/4.3.bin": weak(alice), // detached
+		"rfc4134/4.4.bin": weak(alice), // all attributes
+		"rfc4134/4.5.bin": weak(bob),   // certificates by RSA
+		// Two signers: the key of the second has the parameters of its issuer,
+		// which OpenSSL does not look for either.
+		"rfc4134/4.6.bin":               weak(alice) + "; neutral  the certificate's key, of algorithm 1.2.840.10040.4.1, can't be used: x509: invalid DSA parameters",
+		"rfc4134/4.7.bin":               weak(alice), // named by key identifier
+		"/smime/bc-rfc4134/4.8.eml#0@0": weak(alice), // multipart/signed
+		"/smime/bc-rfc4134/4.9.eml#0@0": weak(alice), // application/pkcs7-mime
+		"rfc4134/4.10.bin":              weak(alice), // with a receipt request and security labels
+		"rfc4134/4.11.bin":              "none  nobody has signed: the message only carries certificates",
+	}
+	for _, s := range corpusSignatures(t) {
+		if !strings.Contains(s.name, "rfc4134") {
+			continue
+		}
+		if _, say := s.check(t); say != want[s.name] {
+			t.Errorf("%s: got %q, want %q", s.name, say, want[s.name])
+		}
+		delete(want, s.name)
+	}
+	for name := range want {
+		t.Errorf("%s is not in the corpus", name)
+	}
+}
