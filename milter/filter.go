@@ -38,6 +38,10 @@ type Filter struct {
 	// MaxResult is the largest message in bytes that the MTA takes back, 0 for
 	// no limit.
 	MaxResult int64
+	// Issue, if not nil, gives an originator of ours an S/MIME key, or returns nil
+	// if there is one meanwhile. Its error wraps keys.ErrNotFound if there will be
+	// none. It is called for policies with IssueOnDemand.
+	Issue func(ctx context.Context, address string) error
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"waxseal/keys"
@@ -185,30 +186,43 @@ func (f *Filter) resolveSign(ctx context.Context, facts policies.Facts, p *polic
 	if p.Sign.Scheme == policies.Any && isScheme(part.encrypt) {
 		schemes = []keys.Scheme{keys.Scheme(part.encrypt)}
 	}
-	for _, scheme := range schemes {
-		key, err := f.key(ctx, scheme, originator, which)
-		switch {
-		case err == nil:
-			part.sign, part.signKey, part.signName = string(scheme), key, key.Name
-			part.digest = signDigest(p.Sign.Digest, key)
-			if scheme == keys.SMIME {
-				part.mode, part.pss = p.Sign.Mode, p.Sign.PSS
-			}
-			return nil
-		case !errors.Is(err, keys.ErrNotFound):
-			return tempfail(CauseKeys, err)
+	scheme, key, err := f.signKey(ctx, schemes, originator, which)
+	if errors.Is(err, keys.ErrNotFound) && p.IssueOnDemand && f.Issue != nil && slices.Contains(schemes, keys.SMIME) {
+		if err = f.Issue(ctx, originator); err == nil {
+			scheme, key, err = f.signKey(ctx, schemes, originator, which)
 		}
+	}
+	if err == nil {
+		part.sign, part.signKey, part.signName = string(scheme), key, key.Name
+		part.digest = signDigest(p.Sign.Digest, key)
+		if scheme == keys.SMIME {
+			part.mode, part.pss = p.Sign.Mode, p.Sign.PSS
+		}
+		return nil
+	}
+	if !errors.Is(err, keys.ErrNotFound) {
+		return tempfail(CauseKeys, err)
 	}
 	name := originator
 	if !byAddress {
 		name = which
 	}
-	scheme := p.Sign.Scheme
+	words := p.Sign.Scheme
 	if len(schemes) == 1 {
-		scheme = policies.Scheme(schemes[0])
+		words = policies.Scheme(schemes[0])
 	}
-	text := "no " + schemeWords(scheme) + " signing key for " + name
+	text := "no " + schemeWords(words) + " signing key for " + name
 	return notFound(p, part, text, func() { part.sign = opNone })
+}
+
+// signKey finds the key to sign with in the first scheme that has one.
+func (f *Filter) signKey(ctx context.Context, schemes []keys.Scheme, originator, which string) (scheme keys.Scheme, key *keys.Key, err error) {
+	for _, scheme = range schemes {
+		if key, err = f.key(ctx, scheme, originator, which); !errors.Is(err, keys.ErrNotFound) {
+			break
+		}
+	}
+	return scheme, key, err
 }
 
 // notFound does what the policy says about a key that does not exist.

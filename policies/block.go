@@ -31,6 +31,7 @@ type policyBlock struct {
 	FoldLocalPart     *hcl.Attribute `hcl:"fold_local_part,optional"`
 	RequireLoginMatch *hcl.Attribute `hcl:"require_login_match,optional"`
 	Sign              *signBlock     `hcl:"sign,block"`
+	IssueOnDemand     *hcl.Attribute `hcl:"issue_on_demand,optional"`
 	Encrypt           *encryptBlock  `hcl:"encrypt,block"`
 	OnKeyNotFound     *hcl.Attribute `hcl:"on_key_not_found,optional"`
 	OnProtected       *hcl.Attribute `hcl:"on_already_protected,optional"`

@@ -34,6 +34,7 @@ func build(file string, block *hclsyntax.Block) (*Policy, Problems) {
 	}
 	p.FoldLocalPart = isTrue(r.flag(b.FoldLocalPart))
 	p.RequireLoginMatch = isTrue(r.flag(b.RequireLoginMatch))
+	p.IssueOnDemand = isTrue(r.flag(b.IssueOnDemand))
 	for _, h := range b.Header {
 		if t, ok := r.trigger(h); ok {
 			p.Header = append(p.Header, t)
@@ -65,6 +66,10 @@ func (r *reader) combinations(p *Policy, b *policyBlock, at hcl.Range) {
 		r.complain(at, "policy has no direction", hint)
 	}
 	r.incomingCombinations(p, b)
+	if p.IssueOnDemand && (p.Sign == nil || p.Sign.Scheme == PGP || p.Sign.Key != "address" && p.Sign.Key != "any") {
+		r.complain(b.IssueOnDemand.Range, "issue_on_demand is for the originator's own S/MIME key, and the policy does not sign with one",
+			`take it out, or write sign "smime" {}`)
+	}
 	if p.Direction == Incoming {
 		if b.Sign != nil {
 			r.complain(b.Sign.At, "sign is for outgoing mail", `write direction = "outgoing", or take sign out`)

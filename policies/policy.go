@@ -49,6 +49,10 @@ type Policy struct {
 	// sender nor the login.
 	RequireLoginMatch bool
 
+	// IssueOnDemand has a certificate issued for an originator of ours who has no
+	// key to sign with.
+	IssueOnDemand bool
+
 	Sign    *Sign    // nil: not signed
 	Encrypt *Encrypt // nil: not encrypted
 	Decrypt *Decrypt // nil: not decrypted

@@ -71,6 +71,10 @@ func check(ctx context.Context, file string, out, errs io.Writer) error {
 	}
 	if set != nil {
 		warnings = append(warnings, verifiesWithoutAnchors(s, set)...)
+		if err := checkIssuing(s, set); err != nil {
+			describe(errs, err)
+			return exitStatus(1)
+		}
 	}
 	for _, w := range warnings {
 		fmt.Fprintln(errs, "warning:", w)

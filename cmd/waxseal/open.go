@@ -67,7 +67,7 @@ func openStore(s *settings) (keys.Store, io.Closer, error) {
 
 // cached puts the cache in front of a store. It logs one line a change of
 // state, not one a message.
-func cached(s *settings, store keys.Store, log *slog.Logger) keys.Store {
+func cached(s *settings, store keys.Store, log *slog.Logger) *cache.Cache {
 	o := &outage{log: log, now: time.Now, failing: map[keys.Entry]bool{}}
 	return cache.New(store, cache.Options{Lifetime: s.cache, Stale: s.stale, Changed: o.changed})
 }

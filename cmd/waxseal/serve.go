@@ -50,12 +50,19 @@ func serve(file string) error {
 		return err
 	}
 	defer closer.Close()
-	filter, background, err := openFilter(s, cached(s, store, log), log)
+	cache := cached(s, store, log)
+	filter, background, err := openFilter(s, cache, log)
 	if err != nil {
 		describe(os.Stderr, err)
 		return exitStatus(1)
 	}
 	defer background.Close()
+	issuing, err := startIssuing(s, store, cache, filter, log)
+	if err != nil {
+		describe(os.Stderr, err)
+		return exitStatus(1)
+	}
+	defer issuing.Close()
 	spools, err := openSpools(s)
 	if err != nil {
 		return err
