@@ -51,6 +51,9 @@ type Expect struct {
 	Changed []string // fields that do not come through as they were
 	Has     []*regexp.Regexp
 	HasNot  []*regexp.Regexp
+	// Structure is what openssl's account of the CMS structures, from the outside
+	// in, has to match.
+	Structure []*regexp.Regexp
 }
 
 // Read reads a scenario file.
@@ -143,10 +146,12 @@ func (e *Expect) set(key, value string) error {
 		e.Has = append(e.Has, pattern)
 	case "has not":
 		e.HasNot = append(e.HasNot, pattern)
+	case "structure":
+		e.Structure = append(e.Structure, pattern)
 	default:
 		return fmt.Errorf("unknown word %q", key)
 	}
-	if slices.Contains([]string{"reply", "result", "has", "has not"}, key) {
+	if slices.Contains([]string{"reply", "result", "has", "has not", "structure"}, key) {
 		return err
 	}
 	return nil

@@ -3,6 +3,7 @@ package scenarios_test
 import (
 	"bytes"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -198,12 +199,16 @@ func unwrap(t *testing.T, set *identities.Set, e scenarios.Expect, message []byt
 		}
 		return judge.VerifyPGP(t, set, message, e.Signer)
 	}
+	var account strings.Builder
 	if has("encrypt") {
 		cipher := e.Treatment[len(e.Treatment)-1]
 		for _, stranger := range e.Strangers {
 			if _, err := judge.DecryptSMIME(t, set, message, stranger, cipher); err == nil {
 				return nil, fmt.Errorf("%s can read it", stranger)
 			}
+		}
+		if err := structure(t, e, message, &account); err != nil {
+			return nil, err
 		}
 		var inner []byte
 		for _, reader := range e.Readers {
@@ -218,6 +223,16 @@ func unwrap(t *testing.T, set *identities.Set, e scenarios.Expect, message []byt
 		}
 		message = inner
 	}
+	if has("sign") {
+		if err := structure(t, e, message, &account); err != nil {
+			return nil, err
+		}
+	}
+	for _, pattern := range e.Structure {
+		if !pattern.MatchString(account.String()) {
+			return nil, fmt.Errorf("openssl's account of the structure does not match %s:\n%.4000s", pattern, account.String())
+		}
+	}
 	if !has("sign") {
 		return message, nil
 	}
@@ -225,4 +240,20 @@ func unwrap(t *testing.T, set *identities.Set, e scenarios.Expect, message []byt
 		return nil, fmt.Errorf("the signed message is %s", mediaType)
 	}
 	return judge.VerifySMIME(t, set, message, e.Signer)
+}
+
+// structure adds what openssl says of a message's CMS structure, in one line, to
+// the account, if the scenario asks for it.
+func structure(t *testing.T, e scenarios.Expect, message []byte, account *strings.Builder) error {
+	if e.Structure == nil {
+		return nil
+	}
+	cmd := exec.Command("openssl", "cms", "-cmsout", "-print", "-noout", "-inform", "SMIME")
+	cmd.Stdin = bytes.NewReader(message)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("openssl cms -cmsout: %w\n%s", err, out)
+	}
+	account.WriteString(strings.Join(strings.Fields(string(out)), " ") + " ")
+	return nil
 }
