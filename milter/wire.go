@@ -67,7 +67,8 @@ type wire struct {
 func newWire(conn net.Conn, readTimeout, writeTimeout time.Duration) *wire {
 	w := &wire{Conn: conn, readTimeout: readTimeout, writeTimeout: writeTimeout}
 	w.in = bufio.NewReaderSize(waitingReader{w}, 8<<10)
-	w.out = bufio.NewWriterSize(timedWriter{w}, 4<<10)
+	// Room for a small message with its signature: one system call.
+	w.out = bufio.NewWriterSize(timedWriter{w}, 16<<10)
 	return w
 }
 

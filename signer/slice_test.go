@@ -247,3 +247,38 @@ func corpus(t testing.TB, f func(name, text string), folders ...string) {
 		}
 	}
 }
+
+// A body without parts is not read to its end, since there is nothing to find.
+func TestSliceReadsNoLeafTwice(t *testing.T) {
+	body := strings.Repeat("line\r\n", 1<<20)
+	for _, c := range []struct {
+		name, contentType string
+		most              int64
+	}{
+		{"text", "text/plain", blockSize},
+		{"multipart without boundary", "multipart/mixed", blockSize},
+		{"multipart", "multipart/mixed; boundary=b", int64(len(body))},
+	} {
+		src := &countingSource{Reader: strings.NewReader(body)}
+		h := Header{{Name: "Content-Type", Raw: []byte("Content-Type: " + c.contentType + "\r\n")}}
+		root, crlf, err := slice(h, src)
+		if err != nil || !crlf || root.BodyEnd != int64(len(body)) {
+			t.Errorf("%s: %v, %v, body ends at %d", c.name, err, crlf, root.BodyEnd)
+		}
+		if src.read > c.most {
+			t.Errorf("%s: %d bytes read, want at most %d", c.name, src.read, c.most)
+		}
+	}
+}
+
+// countingSource counts what is read of it.
+type countingSource struct {
+	*strings.Reader
+	read int64
+}
+
+func (s *countingSource) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.Reader.ReadAt(p, off)
+	s.read += int64(n)
+	return n, err
+}

@@ -60,9 +60,10 @@ type slicer struct {
 	params  int
 }
 
-// run reads all lines and ends all parts.
+// run reads all lines and ends all parts. A body without parts has nothing in it
+// but its line ends, of which one CRLF says enough: it is not read further.
 func (s *slicer) run() error {
-	for {
+	for !s.crlf || len(s.stack) > 1 || s.stack[0].state != inBody {
 		l, err := s.lines.read()
 		if err == io.EOF {
 			break

@@ -13,8 +13,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,7 +60,29 @@ policy "both" {
 // load is one kind of message to one milter.
 type load struct {
 	name, socket, from, to, report string
+	pid                            int // of the milter
 }
+
+// turnResult is what came of one turn, or of several.
+type turnResult struct {
+	sent int64
+	took time.Duration
+	// cpu is the processor time of the milter and of the client together. Unlike
+	// the time on the clock it says the same on a busy machine.
+	cpu time.Duration
+}
+
+func (r *turnResult) add(s turnResult) {
+	r.sent += s.sent
+	r.took += s.took
+	r.cpu += s.cpu
+}
+
+// rate is in messages a second.
+func (r *turnResult) rate() float64 { return float64(r.sent) / r.took.Seconds() }
+
+// each is the processor time of one message in microseconds.
+func (r *turnResult) each() float64 { return float64(r.cpu.Microseconds()) / float64(r.sent) }
 
 // loads starts the milters.
 func loads(tb testing.TB) []load {
@@ -66,19 +90,20 @@ func loads(tb testing.TB) []load {
 	dir := mta.Dir(tb)
 	d := daemon.Start(tb, &daemon.Configuration{Dir: dir, Keys: set.Store, Policies: map[string]string{"10.hcl": policies},
 		Settings: "log_level = \"warn\"\n"})
-	noop := startNoop(tb, dir)
+	noop, pid := startNoop(tb, dir)
 	return []load{
-		{"noop", noop, identities.Alice, identities.Nobody, ""},
-		{"pass", d.Socket, identities.Alice, identities.Nobody, ""},
-		{"sign-p256", d.Socket, identities.Carol, identities.Erin, "sign=pass (smime"},
-		{"sign-rsa2048", d.Socket, identities.Alice, identities.Erin, "sign=pass (smime rsa2048"},
-		{"sign-encrypt", d.Socket, identities.Alice, identities.Bob, "encrypt=pass (smime"},
+		{"noop", noop, identities.Alice, identities.Nobody, "", pid},
+		{"pass", d.Socket, identities.Alice, identities.Nobody, "", d.Pid()},
+		{"sign-p256", d.Socket, identities.Carol, identities.Erin, "sign=pass (smime", d.Pid()},
+		{"sign-rsa2048", d.Socket, identities.Alice, identities.Erin, "sign=pass (smime rsa2048", d.Pid()},
+		{"sign-encrypt", d.Socket, identities.Alice, identities.Bob, "encrypt=pass (smime", d.Pid()},
 	}
 }
 
-func startNoop(tb testing.TB, dir string) string {
+func startNoop(tb testing.TB, dir string) (socket string, pid int) {
 	tb.Helper()
-	program, socket := dir+"/noop", dir+"/noop.sock"
+	program := dir + "/noop"
+	socket = dir + "/noop.sock"
 	if out, err := exec.Command("go", "build", "-o", program, "./noop").CombinedOutput(); err != nil {
 		tb.Fatalf("build the no-op milter: %v\n%s", err, out)
 	}
@@ -94,7 +119,7 @@ func startNoop(tb testing.TB, dir string) string {
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if c, err := net.Dial("unix", socket); err == nil {
 			c.Close()
-			return socket
+			return socket, cmd.Process.Pid
 		} else if time.Now().After(end) {
 			tb.Fatal(err)
 		}
@@ -115,9 +140,34 @@ func message(l load, size int) *milterclient.Message {
 	return m
 }
 
-// drive sends messages on so many connections for a turn and returns how many
-// were accepted, and how long it took.
-func drive(tb testing.TB, l load, conns, size int) (int64, time.Duration) {
+// cpuTime is the processor time that this process and that of the pid have used.
+func cpuTime(tb testing.TB, pid int) time.Duration {
+	tb.Helper()
+	var own syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
+		tb.Fatal(err)
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	// The name, which may have blanks, is in parentheses; utime and stime are
+	// fields 14 and 15 (proc(5)), in hundredths of a second.
+	const tick = 10 * time.Millisecond
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	total := time.Duration(own.Utime.Nano() + own.Stime.Nano())
+	for _, f := range fields[11:13] {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		total += time.Duration(n) * tick
+	}
+	return total
+}
+
+// drive sends messages on so many connections for a turn.
+func drive(tb testing.TB, l load, conns, size int) turnResult {
 	tb.Helper()
 	m := message(l, size)
 	var clients []*milterclient.Client
@@ -131,7 +181,7 @@ func drive(tb testing.TB, l load, conns, size int) (int64, time.Duration) {
 	}
 	var sent atomic.Int64
 	var wait sync.WaitGroup
-	begin := time.Now()
+	begin, cpu := time.Now(), cpuTime(tb, l.pid)
 	for _, c := range clients {
 		wait.Go(func() {
 			for time.Since(begin) < turn {
@@ -149,18 +199,19 @@ func drive(tb testing.TB, l load, conns, size int) (int64, time.Duration) {
 		})
 	}
 	wait.Wait()
-	return sent.Load(), time.Since(begin)
+	return turnResult{sent.Load(), time.Since(begin), cpuTime(tb, l.pid) - cpu}
 }
 
 // TestLoads drives every milter for a moment, so that a test run shows that
 // what the benchmark measures is what it says.
 func TestLoads(t *testing.T) {
 	for _, l := range loads(t) {
-		n, took := drive(t, l, 2, 4<<10)
-		if n == 0 {
+		r := drive(t, l, 2, 4<<10)
+		if r.sent == 0 {
 			t.Errorf("%s: no message got through", l.name)
+			continue
 		}
-		t.Logf("%s: %.0f messages/s", l.name, float64(n)/took.Seconds())
+		t.Logf("%s: %.0f messages/s, %.0f us of processor time each", l.name, r.rate(), r.each())
 	}
 }
 
@@ -178,28 +229,30 @@ func BenchmarkLoad(b *testing.B) {
 	}{{"4KB", 4 << 10}, {"100KB", 100 << 10}, {"10MB", 10 << 20}} {
 		for _, conns := range []int{1, 4, 10} {
 			b.Run(fmt.Sprintf("%s/conns=%d", size.name, conns), func(b *testing.B) {
-				sent := make(map[string]int64)
-				took := make(map[string]time.Duration)
+				result := map[string]*turnResult{"bare": {}}
+				for _, l := range all {
+					result[l.name] = &turnResult{}
+				}
 				for b.Loop() {
-					n, d := bare(key)
-					sent["bare"] += n
-					took["bare"] += d
+					result["bare"].add(bare(b, key))
 					// All take turns, so that what else the machine does hits them alike.
 					for _, l := range all {
-						n, d := drive(b, l, conns, size.bytes)
-						sent[l.name] += n
-						took[l.name] += d
+						result[l.name].add(drive(b, l, conns, size.bytes))
 					}
 				}
-				rate := func(name string) float64 { return float64(sent[name]) / took[name].Seconds() }
+				noop, bare := result["noop"], result["bare"]
 				for _, l := range all {
-					b.ReportMetric(rate(l.name), l.name+"/s")
+					r := result[l.name]
+					b.ReportMetric(r.rate(), l.name+"/s")
+					b.ReportMetric(r.each(), l.name+"-cpu-us")
 					if l.name != "noop" {
-						b.ReportMetric(rate(l.name)/rate("noop"), l.name+":noop")
+						b.ReportMetric(r.rate()/noop.rate(), l.name+":noop")
+						b.ReportMetric(noop.each()/r.each(), l.name+":noop-cpu")
 					}
 				}
-				b.ReportMetric(rate("bare"), "bare-rsa2048/s")
-				b.ReportMetric(rate("sign-rsa2048")/rate("bare"), "sign-rsa2048:bare")
+				b.ReportMetric(bare.rate(), "bare-rsa2048/s")
+				b.ReportMetric(result["sign-rsa2048"].rate()/bare.rate(), "sign-rsa2048:bare")
+				b.ReportMetric(bare.each()/result["sign-rsa2048"].each(), "sign-rsa2048:bare-cpu")
 				b.ReportMetric(0, "ns/op")
 			})
 		}
@@ -208,11 +261,11 @@ func BenchmarkLoad(b *testing.B) {
 
 // bare makes RSA-2048 signatures on all cores for a turn: the ceiling of what a
 // milter that signs can reach on this machine.
-func bare(key *rsa.PrivateKey) (int64, time.Duration) {
+func bare(tb testing.TB, key *rsa.PrivateKey) turnResult {
 	digest := sha256.Sum256([]byte("load"))
 	var made atomic.Int64
 	var wait sync.WaitGroup
-	begin := time.Now()
+	begin, cpu := time.Now(), cpuTime(tb, os.Getpid())
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
 			for time.Since(begin) < turn {
@@ -224,5 +277,6 @@ func bare(key *rsa.PrivateKey) (int64, time.Duration) {
 		})
 	}
 	wait.Wait()
-	return made.Load(), time.Since(begin)
+	// Its own time is counted twice, as client and as milter.
+	return turnResult{made.Load(), time.Since(begin), (cpuTime(tb, os.Getpid()) - cpu) / 2}
 }
