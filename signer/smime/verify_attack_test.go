@@ -351,6 +351,21 @@ func TestVerifyManySigners(t *testing.T) {
 	found = checkDetached(t, []byte(attacked), f.data(false, infos...), trusting(""))
 	want(t, "first twin", found[0].Integrity, signer.Fail, "by the certificate's key")
 	want(t, "last twin", found[len(found)-1].Integrity, signer.Neutral, "was not checked")
+
+	// The longer a check takes, the fewer there are: with P-521 nine.
+	f.certs = nil
+	for range maxCandidates {
+		f.certs = append(f.certs, issue("twin", newKey("p521"), fake, func(c *x509.Certificate) { c.SubjectKeyId = []byte("twin") }).cert().Raw)
+	}
+	checked := 0
+	for _, v := range checkDetached(t, []byte(attacked), f.data(false, infos...), trusting("")) {
+		if v.Integrity.Verdict == signer.Fail {
+			checked++
+		}
+	}
+	if checked != 3 {
+		t.Errorf("%d signers with P-521 were checked, want 3, each with up to %d certificates", checked, maxCandidates)
+	}
 }
 
 // TestVerifyMemory verifies 100 MB. All that is allocated on the way has to stay

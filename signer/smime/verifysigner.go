@@ -22,10 +22,10 @@ const (
 	// than one fits if a key has been certified anew, or if someone has made a
 	// certificate that looks like another's.
 	maxCandidates = 4
-	// maxChecks is how many signatures are computed for one message, and
-	// maxJudged how many certificates are judged: with the largest keys that are
-	// taken, both take long.
-	maxChecks = 64
+	// maxChecks is how many signatures are computed for one message, each for
+	// its trust.SignatureCost, and maxJudged how many certificates are judged:
+	// with the largest keys that are taken, both take long.
+	maxChecks = 100
 	maxJudged = 8
 	// maxIdentifier is the most of a name that goes into a report, in bytes.
 	maxIdentifier = 512
@@ -188,8 +188,8 @@ func (v *verifier) integrity(s *cms.SignerInfo, a *attributes, hash crypto.Hash,
 	if f := a.protects(s); f.Verdict != signer.Pass {
 		return f
 	}
-	if v.checks++; v.checks > maxChecks {
-		return signer.Finding{Verdict: signer.Neutral, Reason: fmt.Sprintf("it was not checked: the message has more than %d signatures and certificates for them", maxChecks)}
+	if v.checks >= maxChecks {
+		return signer.Finding{Verdict: signer.Neutral, Reason: "it was not checked: the message has too many signatures and certificates for them"}
 	}
 	if !v.signatureFits(s, key, scheme, hash) {
 		return signer.Finding{Verdict: signer.Fail, Reason: "the signature is not one of this content by the certificate's key"}
@@ -204,6 +204,7 @@ func (v *verifier) integrity(s *cms.SignerInfo, a *attributes, hash crypto.Hash,
 
 // signatureFits does the arithmetic.
 func (v *verifier) signatureFits(s *cms.SignerInfo, key *publicKey, sc scheme, hash crypto.Hash) bool {
+	v.checks += trust.SignatureCost(key.key)
 	if s.Signed == nil {
 		return key.verify(sc, hash, v.digests.of(hash), nil, s.Signature)
 	}
@@ -218,7 +219,11 @@ func (v *verifier) signatureFits(s *cms.SignerInfo, key *publicKey, sc scheme, h
 	// The attributes are signed in DER, which sorts them, but need not be sent
 	// so. The order says nothing, so both count.
 	sorted := sortSet(s.Signed)
-	return sorted != nil && fits(sorted)
+	if sorted == nil {
+		return false
+	}
+	v.checks += trust.SignatureCost(key.key)
+	return fits(sorted)
 }
 
 // rule says which rule of ours stands against a signature that is right.

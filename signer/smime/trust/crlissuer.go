@@ -129,8 +129,8 @@ func (s *search) signed(list *crl, a algorithm, path []*certificate, i int) bool
 	if path[i].key != nil {
 		return s.signedWith(list, a, path[i])
 	}
-	s.signatures++
 	key := pathKey(path, i)
+	s.signatures += SignatureCost(key)
 	return key != nil && a.verify(key, list.tbs, list.signature) == nil
 }
 
@@ -146,7 +146,7 @@ func (s *search) signedWith(list *crl, a algorithm, issuer *certificate) bool {
 		if len(list.verified) >= most {
 			clear(list.verified)
 		}
-		s.signatures++
+		s.signatures += SignatureCost(issuer.key)
 		ok = a.verify(issuer.key, list.tbs, list.signature) == nil
 		list.verified[key] = ok
 	}

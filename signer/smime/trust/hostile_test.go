@@ -2,10 +2,16 @@ package trust
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +47,78 @@ func TestThousandIntermediates(t *testing.T) {
 	t.Logf("with the right one: %v", time.Since(start))
 	if !passes(r) {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// TestCostlyKeys has authorities with keys of all sizes that can't be what they
+// say: the longer a signature takes, the fewer are checked.
+func TestCostlyKeys(t *testing.T) {
+	root := issue(t, "root", nil, ca)
+	sub := issue(t, "sub", root, ca)
+	leaf := issue(t, "leaf", sub, mailer("a@example.com"))
+	v := &Validator{Anchors: mustPool(t, root.cert)}
+	rsaKey := func(bits uint, e int) func() crypto.PublicKey {
+		n := new(big.Int).Lsh(big.NewInt(1), bits)
+		return func() crypto.PublicKey {
+			n = new(big.Int).Sub(n, big.NewInt(2))
+			if n.Bit(0) == 0 {
+				n.Sub(n, big.NewInt(1))
+			}
+			return &rsa.PublicKey{N: n, E: e}
+		}
+	}
+	curve := func(c elliptic.Curve) func() crypto.PublicKey {
+		return func() crypto.PublicKey {
+			key, err := ecdsa.GenerateKey(c, rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return key.Public()
+		}
+	}
+	for _, tc := range []struct {
+		name string
+		key  func() crypto.PublicKey
+		most int // signatures that are checked
+	}{
+		{"P-256", curve(elliptic.P256()), 200},
+		{"P-384", curve(elliptic.P384()), 34},
+		{"P-521", curve(elliptic.P521()), 17},
+		{"RSA with 2048 bits", rsaKey(2048, 65537), 200},
+		{"RSA with 2048 bits and a large exponent", rsaKey(2048, 1<<31-1), 50},
+		{"RSA with 4096 bits", rsaKey(4096, 65537), 50},
+		{"RSA with 8192 bits", rsaKey(8192, 65537), 13},
+		{"RSA with 8192 bits and a large exponent", rsaKey(8192, 1<<31-1), 4},
+	} {
+		s := newSearch(context.Background(), v, now)
+		for range 250 {
+			template := &x509.Certificate{SerialNumber: big.NewInt(1), RawSubject: sub.cert.RawSubject, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), SubjectKeyId: sub.cert.SubjectKeyId}
+			ca(template)
+			raw, err := x509.CreateCertificate(rand.Reader, template, root.cert, tc.key(), root.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := readCertificate(mustCertificate(t, raw))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.message.add(c)
+		}
+		c, err := readCertificate(leaf.cert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key, ok := tc.key().(*rsa.PublicKey); ok {
+			c.algorithm = der(t, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Parameters: asn1.NullRawValue})
+			c.signature = make([]byte, key.Size())
+			c.signature[key.Size()-1] = 2
+		}
+		start := time.Now()
+		s.best(c)
+		t.Logf("%s: %d signatures in %v", tc.name, len(s.checked), time.Since(start))
+		if !s.exhausted || len(s.checked) != tc.most {
+			t.Errorf("%s: %d signatures were checked, want %d", tc.name, len(s.checked), tc.most)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 const (
 	maxPath          = 16   // certificates, with both ends
 	maxIntermediates = 1000 // of a message
-	maxSignatures    = 200  // that are checked
+	maxSignatures    = 200  // that are checked, each for its SignatureCost
 	maxSteps         = 5000 // tries to prolong a path
 	maxPaths         = 32   // that are looked at in full
 )
@@ -198,9 +198,7 @@ func (s *search) check(child *certificate, key crypto.PublicKey) error {
 		return err
 	}
 	a, err := parseAlgorithm(child.algorithm)
-	if s.signatures++; a.kind == dsaKind {
-		s.signatures += 9 // for it takes that much longer
-	}
+	s.signatures += SignatureCost(key)
 	if err == nil {
 		err = a.verify(key, child.tbs, child.signature)
 	}

@@ -154,6 +154,30 @@ func (r *Rules) weakKey(key crypto.PublicKey) string {
 	return ""
 }
 
+// SignatureCost is about how long it takes to check a signature with a key, in times of one
+// with 2048 bits of RSA. Else a message could bring keys that take very long.
+func SignatureCost(key crypto.PublicKey) int {
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		n := (key.N.BitLen() + 2047) / 2048
+		n *= n
+		if key.E > 1<<17 { // 65537 is what all have
+			n *= 4
+		}
+		return max(n, 1)
+	case *ecdsa.PublicKey:
+		switch bits := key.Curve.Params().BitSize; {
+		case bits > 384:
+			return 12
+		case bits > 256:
+			return 6
+		}
+	case *dsa.PublicKey:
+		return 10
+	}
+	return 1
+}
+
 var errSignature = errors.New("the signature is wrong")
 
 // verify checks a signature with that key.
