@@ -98,13 +98,13 @@ func (f *Filter) encrypt(tx *Transaction, entity *signer.Entity, t *treatment, s
 	case errors.Is(err, ErrSpoolFull):
 		return nil, tempfail(CauseSpool, err)
 	case err != nil:
-		return nil, tempfail(CauseCrypto, fmt.Errorf("encrypt to %d certificates: %w", len(t.certificates), err))
+		return nil, tempfail(CauseCrypto, fmt.Errorf("encrypt to %d certificates: %w", len(t.certificates)+len(t.blind), err))
 	}
 	return &signer.Entity{Header: header, Body: body}, nil
 }
 
 func (f *Filter) encryptPGP(body *Spool, entity *signer.Entity, t *treatment, sign bool) (signer.Header, error) {
-	to, err := f.pgpCertificates(t)
+	to, o, err := f.pgpEncryption(t)
 	if err != nil {
 		return nil, err
 	}
@@ -114,16 +114,22 @@ func (f *Filter) encryptPGP(body *Spool, entity *signer.Entity, t *treatment, si
 			return nil, err
 		}
 	}
-	return pgpmime.Encrypt(body, entity, to, key, f.pgpEncryptOptions(t))
+	return pgpmime.Encrypt(body, entity, to, key, o)
 }
 
-func (f *Filter) pgpEncryptOptions(t *treatment) pgpmime.EncryptOptions {
-	return pgpmime.EncryptOptions{Digest: t.digest, Hidden: t.hidden, Time: f.now()}
+// pgpEncryption returns to whom and how to encrypt.
+func (f *Filter) pgpEncryption(t *treatment) ([]*pgpmime.Certificate, pgpmime.EncryptOptions, error) {
+	o := pgpmime.EncryptOptions{Digest: t.digest, Hidden: t.hidden, Time: f.now()}
+	to, err := f.pgpCertificates(t.certificates)
+	if err == nil {
+		o.Blind, err = f.pgpCertificates(t.blind)
+	}
+	return to, o, err
 }
 
-func (f *Filter) pgpCertificates(t *treatment) ([]*pgpmime.Certificate, error) {
+func (f *Filter) pgpCertificates(certificates []*keys.Certificate) ([]*pgpmime.Certificate, error) {
 	var to []*pgpmime.Certificate
-	for _, c := range t.certificates {
+	for _, c := range certificates {
 		parsed, err := f.Keyring.Certificate(c.Name, c.OpenPGP)
 		if err != nil {
 			return nil, err

@@ -71,19 +71,19 @@ func (f *Filter) encryptWords(t *treatment) (string, error) {
 	case opNone:
 		return "none (no certificate)", nil
 	case string(keys.PGP):
-		to, err := f.pgpCertificates(t)
+		to, o, err := f.pgpEncryption(t)
 		if err != nil {
 			return "", err
 		}
-		cipher = pgpmime.Cipher(to, f.pgpEncryptOptions(t))
+		cipher = pgpmime.Cipher(to, o)
 	default:
 		if cipher == "" {
 			cipher = smime.CipherAES256CBC.String()
 		}
 	}
-	noun := "recipients"
-	if len(t.certificates) == 1 {
+	n, noun := len(t.certificates)+len(t.blind), "recipients"
+	if n == 1 {
 		noun = "recipient"
 	}
-	return fmt.Sprintf("pass (%s %s, %d %s)", t.encrypt, cipher, len(t.certificates), noun), nil
+	return fmt.Sprintf("pass (%s %s, %d %s)", t.encrypt, cipher, n, noun), nil
 }

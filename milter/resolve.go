@@ -10,20 +10,23 @@ import (
 	"waxseal/keys"
 	"waxseal/policies"
 	"waxseal/signer"
+	"waxseal/signer/pgpmime"
 )
 
 // resolved is a treatment and the recipients that it is for.
 type resolved struct {
 	treatment
 	recipients []string
+	visible    map[string]bool // the recipients that the header shows
 }
 
 // resolve finds every key that the groups' policies name and makes one
 // treatment of it all. Nothing of the message has been changed at that point.
-func (f *Filter) resolve(ctx context.Context, facts policies.Facts, groups []group, protection *signer.Protection) (*treatment, error) {
+func (f *Filter) resolve(ctx context.Context, facts policies.Facts, groups []group, protection *signer.Protection, visible map[string]bool) (*treatment, error) {
 	var all []resolved
 	for _, g := range groups {
-		parts, err := f.resolveGroup(ctx, facts, g, protection)
+		base := resolved{recipients: g.recipients, visible: visible}
+		parts, err := f.resolveGroup(ctx, facts, g.policy, base, protection)
 		if err != nil {
 			return nil, err
 		}
@@ -34,9 +37,7 @@ func (f *Filter) resolve(ctx context.Context, facts policies.Facts, groups []gro
 
 // resolveGroup resolves one policy. It gives several results where the keys of
 // the recipients allow no common treatment.
-func (f *Filter) resolveGroup(ctx context.Context, facts policies.Facts, g group, protection *signer.Protection) ([]resolved, error) {
-	p := g.policy
-	base := resolved{recipients: g.recipients}
+func (f *Filter) resolveGroup(ctx context.Context, facts policies.Facts, p *policies.Policy, base resolved, protection *signer.Protection) ([]resolved, error) {
 	if p == nil {
 		return []resolved{base}, nil
 	}
@@ -78,7 +79,7 @@ func (f *Filter) resolveGroup(ctx context.Context, facts policies.Facts, g group
 // all of them if there is one.
 func (f *Filter) resolveEncrypt(ctx context.Context, p *policies.Policy, base resolved) ([]resolved, error) {
 	schemes := schemesOf(p.Encrypt.Scheme)
-	missing := map[string]bool{}
+	missing, unfit := map[string]bool{}, map[string]bool{}
 	found := map[keys.Scheme]map[string]*keys.Certificate{}
 	for _, scheme := range schemes {
 		found[scheme] = map[string]*keys.Certificate{}
@@ -90,6 +91,9 @@ func (f *Filter) resolveEncrypt(ctx context.Context, p *policies.Policy, base re
 				found[scheme][address] = c
 			case errors.Is(err, keys.ErrNotFound):
 				complete = false
+				if errors.Is(err, pgpmime.ErrNoUsableKey) {
+					unfit[address] = true
+				}
 			default:
 				return nil, tempfail(CauseKeys, err)
 			}
@@ -120,7 +124,7 @@ func (f *Filter) resolveEncrypt(ctx context.Context, p *policies.Policy, base re
 	}
 	part := base
 	part.recipients = without
-	text := "no " + schemeWords(p.Encrypt.Scheme) + " certificate for " + someOf(missing, without, p.Encrypt.AlsoTo)
+	text := "no " + schemeWords(p.Encrypt.Scheme) + " certificate for " + someOf(missing, unfit, without, p.Encrypt.AlsoTo)
 	if err := notFound(p, &part, text, func() { part.encrypt = opNone }); err != nil {
 		return nil, err
 	}
@@ -165,8 +169,15 @@ func encryptPart(p *policies.Policy, base resolved, scheme keys.Scheme, found ma
 		part.hidden = p.Encrypt.Hidden
 	}
 	part.alsoTo = strings.Join(p.Encrypt.AlsoTo, ",")
-	part.certificates = nil
-	for _, address := range append(append([]string(nil), recipients...), p.Encrypt.AlsoTo...) {
+	part.certificates, part.blind = nil, nil
+	for _, recipient := range recipients {
+		if scheme == keys.PGP && isBlind(base.visible, recipient) {
+			part.blind = append(part.blind, found[recipient])
+		} else {
+			part.certificates = append(part.certificates, found[recipient])
+		}
+	}
+	for _, address := range p.Encrypt.AlsoTo {
 		part.certificates = append(part.certificates, found[address])
 	}
 	return part
@@ -254,6 +265,9 @@ func (f *Filter) certificate(ctx context.Context, scheme keys.Scheme, address st
 		if err == nil {
 			err = parsed.CheckEncrypt(f.now())
 		}
+		if errors.Is(err, pgpmime.ErrNoUsableKey) {
+			return nil, fmt.Errorf("certificate of %s: %w: %w", address, keys.ErrNotFound, err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("certificate of %s: %w", address, err)
 		}
@@ -307,8 +321,9 @@ func schemeWords(s policies.Scheme) string {
 	return "S/MIME or OpenPGP"
 }
 
-// someOf lists the missing addresses, recipients first, at most ten.
-func someOf(missing map[string]bool, lists ...[]string) string {
+// someOf lists the missing addresses, recipients first, at most ten, and says of
+// which there is a certificate that is unfit.
+func someOf(missing, unfit map[string]bool, lists ...[]string) string {
 	const most = 10
 	var names []string
 	left := 0
@@ -318,6 +333,9 @@ func someOf(missing map[string]bool, lists ...[]string) string {
 				continue
 			}
 			delete(missing, address)
+			if unfit[address] {
+				address += " (none of the keys of the certificate may encrypt)"
+			}
 			if len(names) < most {
 				names = append(names, address)
 			} else {

@@ -21,6 +21,8 @@ type treatment struct {
 	// signKey is set if sign is a scheme, certificates if encrypt is one.
 	signKey      *keys.Key
 	certificates []*keys.Certificate
+	// blind are the certificates of recipients who get a blind copy, with OpenPGP.
+	blind []*keys.Certificate
 	// hold is what happens to the message beside that: quarantine or discard.
 	hold *refusal
 }
@@ -93,8 +95,8 @@ func (t *treatment) log() []slog.Attr {
 	if t.encrypt != "" {
 		attrs = append(attrs, slog.String("encrypt", t.encrypt))
 	}
-	if len(t.certificates) > 0 {
-		attrs = append(attrs, slog.Int("certificates", len(t.certificates)))
+	if n := len(t.certificates) + len(t.blind); n > 0 {
+		attrs = append(attrs, slog.Int("certificates", n))
 	}
 	return attrs
 }
@@ -126,15 +128,21 @@ func merge(groups []resolved) (*treatment, error) {
 		}
 	}
 	seen := map[string]bool{}
-	t.certificates, t.policies = nil, nil
-	for _, g := range groups {
-		t.policies = append(t.policies, g.policies...)
-		for _, c := range g.certificates {
+	add := func(to *[]*keys.Certificate, more []*keys.Certificate) {
+		for _, c := range more {
 			if id := certificateID(c); !seen[id] {
 				seen[id] = true
-				t.certificates = append(t.certificates, c)
+				*to = append(*to, c)
 			}
 		}
+	}
+	t.certificates, t.blind, t.policies = nil, nil, nil
+	for _, g := range groups {
+		t.policies = append(t.policies, g.policies...)
+		add(&t.certificates, g.certificates)
+	}
+	for _, g := range groups { // a certificate that somebody else has too is no secret
+		add(&t.blind, g.blind)
 	}
 	return &t, nil
 }

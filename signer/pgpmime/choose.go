@@ -106,8 +106,7 @@ func (k *Key) choose(now time.Time) (candidate, error) {
 	}, signs)
 }
 
-// choose returns the (sub)key to encrypt to, as gpg does: the newest subkey
-// that may encrypt, else the primary key.
+// choose returns the newest (sub)key that may be encrypted to.
 func (c *Certificate) choose(now time.Time) (candidate, error) {
 	return c.chooseFrom(now, "encrypt", func(candidate) bool { return true }, encrypts)
 }

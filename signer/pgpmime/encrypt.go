@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -18,12 +19,13 @@ import (
 type EncryptOptions struct {
 	// Digest is that of the signature, as in SignOptions.
 	Digest crypto.Hash
-	// Hidden leaves out for whom the message is: neither key ids nor, in the
-	// signature, fingerprints. Recipients then have to try all their keys.
+	// Blind are further certificates to encrypt to, whose keys the message does
+	// not name: those of blind copies. That there are some can be seen, and their
+	// owners have to try all their keys. A key that is also one of the others is
+	// named.
+	Blind []*Certificate
+	// Hidden names nobody: neither key ids nor, in the signature, fingerprints.
 	Hidden bool
-	// AllKeys encrypts to all the suitable keys of a certificate, not to the
-	// newest only: for people who have different ones on different devices.
-	AllKeys bool
 	// Time is when the message is made, now if zero.
 	Time time.Time
 	// Rand is where random bytes come from, crypto/rand if nil.
@@ -34,6 +36,7 @@ type EncryptOptions struct {
 type recipient struct {
 	certificate *Certificate
 	key         candidate
+	hidden      bool // it is not named
 }
 
 // Encrypt encrypts e, as e.WriteTo writes it, to all certificates and writes
@@ -43,8 +46,9 @@ type recipient struct {
 //
 // The cipher is AES-256. Integrity is protected by version 2 of the encrypted
 // data packet if every certificate says that it can be read, and by version 1
-// otherwise. The mode of version 2 is OCB, or GCM if all prefer that. Each
-// certificate's newest valid encryption key is used, or all of them.
+// otherwise. The mode of version 2 is OCB, or GCM if all prefer that. All valid
+// encryption keys of a certificate are used, since people may have different ones
+// on different devices; of one that has post-quantum keys, only those are.
 //
 // Encrypt reads e once and needs the same memory whatever its size. If it
 // fails, what has been written to w is worthless.
@@ -59,9 +63,7 @@ func Encrypt(w io.Writer, e *signer.Entity, to []*Certificate, sign *Key, o Encr
 		if s, err = newSignature(sign, o.Digest, env); err != nil {
 			return nil, fmt.Errorf("sign with OpenPGP key of %s: %w", sign.cert.name, err)
 		}
-		if !o.Hidden {
-			s.packet.IntendedRecipients = intended(s.packet.Version, recipients)
-		}
+		s.packet.IntendedRecipients = intended(s.packet.Version, recipients)
 	}
 	boundary, err := env.boundary()
 	if err != nil {
@@ -88,7 +90,7 @@ func Encrypt(w io.Writer, e *signer.Entity, to []*Certificate, sign *Key, o Encr
 	if err != nil {
 		return nil, err
 	}
-	if err := encryptMessage(armor, e, recipients, s, o.Hidden, env); err != nil {
+	if err := encryptMessage(armor, e, recipients, s, env); err != nil {
 		return nil, fmt.Errorf("encrypt with OpenPGP: %w", err)
 	}
 	if err := armor.Close(); err != nil {
@@ -117,27 +119,40 @@ const maxKeysOfOne = 16
 // chooseRecipients chooses the keys of each certificate and leaves out those that
 // are there already.
 func chooseRecipients(to []*Certificate, now time.Time, o EncryptOptions) ([]recipient, error) {
-	if len(to) == 0 {
+	if len(to)+len(o.Blind) == 0 {
 		return nil, errors.New("encrypt with OpenPGP: no certificate to encrypt to")
 	}
 	var recipients []recipient
 	seen := map[string]bool{}
-	for _, c := range to {
+	for i, c := range slices.Concat(to, o.Blind) {
 		keys, err := c.chooseAll(now)
 		if err != nil {
 			return nil, fmt.Errorf("encrypt with OpenPGP certificate of %s: %w", c.name, err)
 		}
-		if !o.AllKeys {
-			keys = keys[:1]
-		}
+		keys = strongest(keys)
 		for _, key := range keys[:min(len(keys), maxKeysOfOne)] {
 			if id := string(key.public.Fingerprint); !seen[id] {
 				seen[id] = true
-				recipients = append(recipients, recipient{c, key})
+				recipients = append(recipients, recipient{c, key, o.Hidden || i >= len(to)})
 			}
 		}
 	}
 	return recipients, nil
+}
+
+// strongest leaves out the other keys where there are post-quantum ones, which
+// they would make useless.
+func strongest(keys []candidate) []candidate {
+	var quantum []candidate
+	for _, k := range keys {
+		if k.public.IsPQ() {
+			quantum = append(quantum, k)
+		}
+	}
+	if len(quantum) > 0 {
+		return quantum
+	}
+	return keys
 }
 
 // formFor returns the form of encrypted data that all can read: version 2 if all
@@ -171,11 +186,15 @@ func prefersGCM(suites [][2]uint8) bool {
 // it on as if it had been meant for somebody else. RFC 9580, Section 5.2.3.36.
 // Programs that take version 4 signatures for broken if they name a key of
 // version 6 are in use (Sequoia 0.27): such a signature names nobody, since one
-// that names only some is none for the others.
+// that names only some is none for the others. For that reason it names nobody
+// either if somebody is hidden.
 func intended(version int, recipients []recipient) []*packet.Recipient {
 	var out []*packet.Recipient
 	var last *packet.PublicKey
 	for _, r := range recipients {
+		if r.hidden {
+			return nil
+		}
 		primary := r.certificate.entity.PrimaryKey
 		if primary == last { // another key of the same certificate
 			continue
@@ -192,7 +211,7 @@ func intended(version int, recipients []recipient) []*packet.Recipient {
 // encryptMessage writes an OpenPGP message, RFC 9580, Section 10.3: the session
 // key for each recipient, and encrypted with it a literal data packet, between
 // the two halves of a signature if s is not nil.
-func encryptMessage(w io.Writer, e *signer.Entity, recipients []recipient, s *signature, hidden bool, env environment) (err error) {
+func encryptMessage(w io.Writer, e *signer.Entity, recipients []recipient, s *signature, env environment) (err error) {
 	defer guard(&err)
 	config := env.config()
 	form := formFor(recipients)
@@ -202,7 +221,7 @@ func encryptMessage(w io.Writer, e *signer.Entity, recipients []recipient, s *si
 		return fmt.Errorf("choose a session key: %w", err)
 	}
 	for _, r := range recipients {
-		err := packet.SerializeEncryptedKeyAEADwithHiddenOption(w, r.key.public, packet.CipherAES256, form.version == 2, sessionKey, hidden, config)
+		err := packet.SerializeEncryptedKeyAEADwithHiddenOption(w, r.key.public, packet.CipherAES256, form.version == 2, sessionKey, r.hidden, config)
 		if err != nil {
 			return fmt.Errorf("to %s: %w", r.certificate.name, err)
 		}

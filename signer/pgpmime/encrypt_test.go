@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -171,6 +172,50 @@ func TestEncryptHidden(t *testing.T) {
 	open := encrypted(t, entity("Hello\n"), to, g.key(t, "nils@example.com"), EncryptOptions{})
 	if details := read(t, g, "rosa@example.com", g.secret(t, "rosa@example.com"), open); len(details.Signature.IntendedRecipients) != 2 {
 		t.Error("the signature does not name the recipients")
+	}
+}
+
+// Blind copies are not named, whoever else has the same certificate is.
+func TestEncryptBlind(t *testing.T) {
+	g := gpg(t)
+	rosa, edda, otto := g.recipient(t, "rosa@example.com"), g.recipient(t, "edda@example.com"), g.recipient(t, "otto@example.com")
+	o := EncryptOptions{Blind: []*Certificate{otto, rosa}}
+	message := encrypted(t, entity("Hello\n"), []*Certificate{rosa, edda}, g.key(t, "nils@example.com"), o)
+	var shown []uint64
+	for _, p := range packets(t, message) {
+		if k, ok := p.(*packet.EncryptedKey); ok {
+			shown = append(shown, k.KeyId)
+		}
+	}
+	var want []uint64
+	for _, c := range []*Certificate{rosa, edda} {
+		chosen, err := c.choose(day())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, chosen.public.KeyId)
+	}
+	if want = append(want, 0); !slices.Equal(shown, want) {
+		t.Errorf("key ids %X, not %X", shown, want)
+	}
+	held := []*Certificate{g.recipient(t, "nils@example.com")}
+	for _, user := range []string{"rosa@example.com", "edda@example.com", "otto@example.com"} {
+		if details := read(t, g, user, g.secret(t, user), message); len(details.Signature.IntendedRecipients) != 0 {
+			t.Error("the signature names recipients")
+		}
+		text, d := decrypted(t, message, []*Key{g.key(t, user)}, DecryptOptions{Certificates: held, Verify: VerifyOptions{Address: "nils@example.com"}})
+		if !bytes.Equal(text, written(t, entity("Hello\n"))) || d.Hidden != (user == "otto@example.com") ||
+			len(d.Signatures) != 1 || d.Signatures[0].Result().Verdict != signer.Pass {
+			t.Errorf("%s: %+v", user, d)
+		}
+	}
+	// There may be blind copies only.
+	message = encrypted(t, entity("Hello\n"), nil, nil, EncryptOptions{Blind: []*Certificate{otto}})
+	if p := packets(t, message); len(p) != 2 || p[0].(*packet.EncryptedKey).KeyId != 0 {
+		t.Errorf("%+v", p)
+	}
+	if got := Cipher(nil, EncryptOptions{Blind: []*Certificate{otto}}); got != "aes256" {
+		t.Errorf("cipher %s", got)
 	}
 }
 

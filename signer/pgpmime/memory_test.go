@@ -162,7 +162,7 @@ func TestMemoryOfReading(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return errors.Join(encryptMessage(armor, e, recipients, s, false, env), armor.Close())
+			return errors.Join(encryptMessage(armor, e, recipients, s, env), armor.Close())
 		})
 		info, err := message.Stat()
 		if err != nil {

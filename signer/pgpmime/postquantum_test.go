@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,7 +67,20 @@ func TestPostQuantum(t *testing.T) {
 	}
 }
 
-// All keys of a recipient, on request.
+// Who has a post-quantum key is not written to with another as well.
+func TestPostQuantumAlone(t *testing.T) {
+	old, quantum := &packet.PublicKey{PubKeyAlgo: packet.PubKeyAlgoX25519}, &packet.PublicKey{PubKeyAlgo: packet.PubKeyAlgoMlkem768X25519}
+	for what, test := range map[string]struct{ keys, want []candidate }{
+		"both":  {[]candidate{{public: old}, {public: quantum}, {public: quantum}}, []candidate{{public: quantum}, {public: quantum}}},
+		"older": {[]candidate{{public: old}, {public: old}}, []candidate{{public: old}, {public: old}}},
+	} {
+		if got := strongest(test.keys); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+}
+
+// All keys of a recipient are used.
 func TestEncryptAllKeys(t *testing.T) {
 	g := gpg(t)
 	const user = "many@example.com"
@@ -77,13 +91,9 @@ func TestEncryptAllKeys(t *testing.T) {
 		g.must(t, "--passphrase", "", "--quick-add-key", g.fingerprint(user), "cv25519", "encr", "never")
 	}
 	to := []*Certificate{g.recipient(t, user)}
-	one := encrypted(t, entity("Hello\n"), to, g.key(t, user), EncryptOptions{})
-	all := encrypted(t, entity("Hello\n"), to, g.key(t, user), EncryptOptions{AllKeys: true})
-	if n := len(packets(t, one)); n != 2 {
-		t.Errorf("%d packets for one key", n)
-	}
+	all := encrypted(t, entity("Hello\n"), to, g.key(t, user), EncryptOptions{})
 	if n := len(packets(t, all)); n != 4 {
-		t.Errorf("%d packets for all keys", n)
+		t.Errorf("%d packets for three keys", n)
 	}
 	keys := g.key(t, user)
 	subkeys := keys.cert.entity.Subkeys
