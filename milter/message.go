@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	gomilter "github.com/emersion/go-milter"
@@ -158,7 +159,8 @@ func (s *session) log(outcome *Outcome, cause, broken error) {
 		slog.String("id", s.tx.ID),
 		slog.String("client", clientText(s.tx.Connection)),
 		slog.String("from", s.tx.Sender),
-		slog.Int("to", len(s.tx.Recipients)),
+		slog.String("to", someRecipients(s.tx.Recipients)),
+		slog.Int("recipients", len(s.tx.Recipients)),
 		slog.Int64("size", s.size),
 		slog.String("action", string(outcome.Action)),
 	}
@@ -177,6 +179,16 @@ func (s *session) log(outcome *Outcome, cause, broken error) {
 		attrs = append(attrs, slog.Bool("sent", false))
 	}
 	s.server.log.LogAttrs(context.Background(), level, "message", attrs...)
+}
+
+// someRecipients are the recipients, the first ten of them, so that a line stays
+// one that a log takes.
+func someRecipients(all []string) string {
+	const most = 10
+	if len(all) > most {
+		return strings.Join(all[:most], ",") + ",..."
+	}
+	return strings.Join(all, ",")
 }
 
 // errorAttrs are an error's text and, for a panic, where it was.

@@ -136,7 +136,7 @@ func TestMessagesOnOneConnection(t *testing.T) {
 				t.Errorf("ids: got %q and %q", got[0].ID, got[1].ID)
 			}
 			if lines := s.logs.lines(t, "message"); len(lines) != 3 || lines[1]["queue"] != "QUEUE2" ||
-				lines[1]["from"] != "from2@a.example" || lines[1]["to"] != 2.0 || lines[1]["action"] != "accept" || lines[1]["client"] != "192.0.2.7" {
+				lines[1]["from"] != "from2@a.example" || lines[1]["to"] != strings.Join(got[1].Recipients, ",") || lines[1]["recipients"] != 2.0 || lines[1]["action"] != "accept" || lines[1]["client"] != "192.0.2.7" {
 				t.Errorf("log: %v", lines)
 			}
 			if strings.Contains(s.logs.String(), "number") {
