@@ -16,7 +16,7 @@ setup() {
 	demo) packages="ca-certificates git openssl gnupg postfix" ;;
 	test) packages="ca-certificates git openssl gnupg gpgsm postfix m4 gcc libc6-dev
 		libwrap0 libdb5.3 libnsl2 libldap-2.5-0 libsasl2-2 libsasl2-modules liblockfile1
-		libnss3-tools default-jdk-headless libbcmail-java sq sqop rnp"
+		libnss3-tools default-jdk-headless libbcmail-java sq sqop gosop rnp"
 		# Debian's npm comes with hundreds of packages, other builds of Node.js
 		# bring their own.
 		command -v node >/dev/null && command -v npm >/dev/null || packages+=" nodejs npm" ;;

@@ -48,7 +48,7 @@ func OpenPGPPrograms(t testing.TB) (KeyOwners, []OpenPGP) {
 	for _, kind := range keyKinds {
 		owners[kind] = js.generate(t, kind)
 	}
-	return owners, []OpenPGP{NewGPG(t, owners), NewSq(t), NewSqop(t), NewRNP(t, owners), js}
+	return owners, []OpenPGP{NewGPG(t, owners), NewSq(t), NewSqop(t), NewGosop(t), NewRNP(t, owners), js}
 }
 
 // generate makes a key.

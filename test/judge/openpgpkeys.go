@@ -16,7 +16,7 @@ type MadeKey struct {
 // preferences and features that each thinks right.
 func MadeKeys(t testing.TB) []MadeKey {
 	t.Helper()
-	g, r, s, p := NewGPG(t, nil), NewRNP(t, nil), NewSq(t), NewSqop(t)
+	g, r, s, p, o := NewGPG(t, nil), NewRNP(t, nil), NewSq(t), NewSqop(t), NewGosop(t)
 	return []MadeKey{
 		{"gpg, RSA", g.make(t, "gpg-rsa", "rsa2048", "rsa2048"), g},
 		{"gpg, P-256", g.make(t, "gpg-p256", "nistp256", "nistp256"), g},
@@ -26,6 +26,7 @@ func MadeKeys(t testing.TB) []MadeKey {
 		{"sq, RSA", s.make(t, "sq-rsa", "rsa3k"), s},
 		{"sq, Curve25519", s.make(t, "sq-ed25519", "cv25519"), s},
 		{"sqop, Curve25519", p.make(t, "sqop-ed25519"), p},
+		{"gosop, RSA", o.make(t, "gosop-rsa"), o},
 		{"rnp, RSA", r.make(t, "rnp-rsa"), r},
 	}
 }
@@ -84,7 +85,7 @@ func (s *Sq) make(t testing.TB, name, suite string) *KeyOwner {
 	return newOwner(t, name, read(t, f.path("key")), read(t, f.path("cert")))
 }
 
-func (s *Sqop) make(t testing.TB, name string) *KeyOwner {
+func (s *Stateless) make(t testing.TB, name string) *KeyOwner {
 	t.Helper()
 	key, err := s.run(nil, "generate-key", userID(name))
 	must(t, err)

@@ -1,10 +1,6 @@
 package judge
 
 import (
-	"bytes"
-	"fmt"
-	"os/exec"
-	"strings"
 	"testing"
 )
 
@@ -62,72 +58,4 @@ func (s *Sq) Encrypt(t testing.TB, to []*KeyOwner, by *KeyOwner, hidden bool, co
 		args = append(args, "--signer-key", by.KeyFile)
 	}
 	return f.result("out", s.run(append(args, f.write("in", content))...))
-}
-
-// Sqop is sqop, the stateless command line of Sequoia.
-type Sqop struct{}
-
-// NewSqop returns one.
-func NewSqop(t testing.TB) *Sqop {
-	t.Helper()
-	require(t, "sqop", "sqop")
-	return &Sqop{}
-}
-
-// run runs sqop, which reads its standard input and writes its standard output.
-func (*Sqop) run(stdin []byte, args ...string) ([]byte, error) {
-	cmd := exec.Command("sqop", args...)
-	var notes bytes.Buffer
-	cmd.Stdin, cmd.Stderr = bytes.NewReader(stdin), &notes
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("sqop %s: %w\n%s", strings.Join(args, " "), err, notes.String())
-	}
-	return out, nil
-}
-
-// Name implements OpenPGP.
-func (*Sqop) Name() string { return "sqop" }
-
-// Verify implements OpenPGP.
-func (s *Sqop) Verify(t testing.TB, by *KeyOwner, content, signature []byte) error {
-	_, err := s.run(content, "verify", newFolder(t).write("signature", signature), by.CertFile)
-	return err
-}
-
-// Sign implements OpenPGP.
-func (s *Sqop) Sign(_ testing.TB, as *KeyOwner, content []byte) ([]byte, error) {
-	return s.run(content, "sign", as.KeyFile)
-}
-
-// Decrypt implements OpenPGP.
-func (s *Sqop) Decrypt(t testing.TB, as, by *KeyOwner, message []byte) ([]byte, error) {
-	if by == nil {
-		return s.run(message, "decrypt", as.KeyFile)
-	}
-	found := newFolder(t).path("found")
-	out, err := s.run(message, "decrypt", "--verifications-out="+found, "--verify-with="+by.CertFile, "--", as.KeyFile)
-	if err != nil {
-		return nil, err
-	}
-	if verified := read(t, found); !strings.Contains(strings.ToUpper(string(verified)), by.Fingerprint) {
-		return nil, fmt.Errorf("sqop found no signature of %s: %q", by.Name, verified)
-	}
-	return out, nil
-}
-
-// Encrypt implements OpenPGP.
-func (s *Sqop) Encrypt(_ testing.TB, to []*KeyOwner, by *KeyOwner, hidden bool, content []byte) ([]byte, error) {
-	if hidden {
-		return nil, ErrCannot
-	}
-	args := []string{"encrypt"}
-	if by != nil {
-		args = append(args, "--sign-with="+by.KeyFile)
-	}
-	args = append(args, "--")
-	for _, k := range to {
-		args = append(args, k.CertFile)
-	}
-	return s.run(content, args...)
 }
