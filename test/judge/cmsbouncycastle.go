@@ -101,3 +101,10 @@ func (b *BouncyCastle) Encrypt(t testing.TB, to []*Person, content []byte, e Enc
 	}
 	return f.result("out", b.service.call(t, call...))
 }
+
+// Compress makes CompressedData (RFC 3274) of a content, in one piece or, with
+// indefinite lengths, in many.
+func (b *BouncyCastle) Compress(t testing.TB, content []byte, pieces bool) ([]byte, error) {
+	f := newFolder(t)
+	return f.result("out", b.service.call(t, "compress", f.write("in", content), f.path("out"), flag("pieces", pieces)))
+}

@@ -61,6 +61,10 @@ public final class Judge {
                 }
                 write(a[2], Encrypting.encrypt(to, read(a[1]), a[3], a[4], !a[5].isEmpty()));
                 return;
+            // compress IN OUT pieces|""
+            case "compress":
+                write(a[2], Compressing.compress(read(a[1]), !a[3].isEmpty()));
+                return;
             default:
                 throw new IllegalArgumentException("unknown command " + a[0]);
         }
