@@ -44,6 +44,8 @@ An entry is named by its address or domain, and by where it is where that leaves
 a choice: smime/alice@example.com and pgp/alice@example.com are our own keys,
 recipients/bob@example.org is somebody's certificate. The exit status is 0 if all
 went well and 1 if not.`,
+		Args: cobra.NoArgs, // a command that there is not
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&k.config, "config", configDefault, "configuration `FILE`")
 	cmd.PersistentFlags().BoolVar(&k.json, "json", false, "write JSON, for programs")

@@ -15,6 +15,9 @@ func (s *shelf) readPKCS12(der []byte) (err error) {
 			err = fmt.Errorf("read PKCS #12: the library gave up: %v", p)
 		}
 	}()
+	if err := checkIterations(der, 0); err != nil {
+		return fmt.Errorf("read PKCS #12: %w", err)
+	}
 	err = s.openPKCS12(der, "")
 	if !errors.Is(err, pkcs12.ErrIncorrectPassword) && !errors.Is(err, pkcs12.ErrDecryption) {
 		return err
@@ -40,10 +43,13 @@ func (s *shelf) openPKCS12(der []byte, password string) error {
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) || errors.Is(err, pkcs12.ErrDecryption) {
 		return fmt.Errorf("read PKCS #12: the password is another one: %w", err)
 	}
-	// One with several keys, or with none.
+	// One with certificates only, or with several keys.
+	if certs, other := pkcs12.DecodeTrustStore(der, password); other == nil {
+		return s.add(certs...)
+	}
 	blocks, other := pkcs12.ToPEM(der, password)
 	if other != nil {
-		return fmt.Errorf("read PKCS #12: %w", err)
+		return fmt.Errorf("read PKCS #12: %w; convert it with openssl pkcs12 -nodes and import the PEM", err)
 	}
 	for _, b := range blocks {
 		if b.Type == "CERTIFICATE" {
