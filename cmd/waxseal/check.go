@@ -98,7 +98,7 @@ func checkKeys(ctx context.Context, s *settings, set *policies.Set) (warnings []
 		return nil, fmt.Errorf("list the key store: %w", err)
 	}
 	var errs []error
-	keyring := &pgpmime.Keyring{}
+	keyring := s.keyring()
 	now := time.Now()
 	have := map[keys.Entry]bool{}
 	for _, e := range entries {
@@ -186,6 +186,9 @@ func openpgpWarnings(e keys.Entry, c *pgpmime.Certificate, end, now time.Time) [
 	}
 	if err := c.CheckUserID(now); err != nil {
 		warnings = append(warnings, fmt.Sprintf("%s: %v", e, err))
+	}
+	if e.Own && c.NeedsRFC9580() {
+		warnings = append(warnings, fmt.Sprintf("%s: this kind of key is one of RFC 9580: gpg and many other programs can't verify what it signs; a key of version 4 with RSA, ECDSA or Ed25519 in its older form is read by all", e))
 	}
 	return warnings
 }

@@ -15,6 +15,7 @@ import (
 	"waxseal/keys/issue"
 	"waxseal/milter"
 	"waxseal/policies"
+	"waxseal/signer/pgpmime"
 )
 
 // config is the daemon's configuration file. Every setting is in
@@ -45,6 +46,8 @@ type config struct {
 	TrustAnchors  []anchorsBlock   `hcl:"trust_anchors,block"`
 	Intermediates []string         `hcl:"intermediates,optional"`
 	Revocation    *revocationBlock `hcl:"revocation,block"`
+
+	PostQuantum bool `hcl:"post_quantum,optional"`
 
 	Keys keysBlock `hcl:"keys,block"`
 
@@ -157,6 +160,11 @@ func readConfig(file string) (*settings, error) {
 		return s, problems.Sorted()
 	}
 	return s, nil
+}
+
+// keyring returns one that takes the keys which the configuration allows.
+func (s *settings) keyring() *pgpmime.Keyring {
+	return &pgpmime.Keyring{Options: pgpmime.ParseOptions{PostQuantum: s.PostQuantum}}
 }
 
 // complete fills in the defaults and converts the texts; what is wrong is

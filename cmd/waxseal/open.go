@@ -14,7 +14,6 @@ import (
 	"waxseal/keys/vault"
 	"waxseal/milter"
 	"waxseal/policies"
-	"waxseal/signer/pgpmime"
 )
 
 // openStore opens the key store of the configuration, without a cache in front
@@ -82,7 +81,7 @@ func openFilter(s *settings, store keys.Store, log *slog.Logger) (*milter.Filter
 	filter := &milter.Filter{
 		Policies:   set,
 		Keys:       store,
-		Keyring:    &pgpmime.Keyring{},
+		Keyring:    s.keyring(),
 		AuthservID: s.AuthservID,
 		Internal:   s.internal,
 		MaxResult:  s.maxResult,

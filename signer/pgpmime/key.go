@@ -145,6 +145,14 @@ func (c *Certificate) Fingerprint() string {
 	return fmt.Sprintf("%X", c.entity.PrimaryKey.Fingerprint)
 }
 
+// NeedsRFC9580 reports whether programs that are older than RFC 9580 do not know
+// this kind of primary key: version 6, or version 4 with one of the algorithms
+// that are new there.
+func (c *Certificate) NeedsRFC9580() bool {
+	primary := c.entity.PrimaryKey
+	return primary.Version > 4 || primary.PubKeyAlgo > packet.PubKeyAlgoEdDSA
+}
+
 // parse reads the one entity that data holds, public or secret.
 func (o ParseOptions) parse(name string, data []byte) (c *Certificate, err error) {
 	defer guard(&err)

@@ -416,3 +416,26 @@ func TestKeyringBound(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestNeedsRFC9580(t *testing.T) {
+	for name, test := range map[string]struct {
+		config *packet.Config
+		want   bool
+	}{
+		"RSA":            {configRSA, false},
+		"P-256":          {configP256, false},
+		"Ed25519, new":   {configEd25519, true},
+		"version 6":      {configV6, true},
+		"Ed25519 as gpg": {&packet.Config{Algorithm: packet.PubKeyAlgoEdDSA}, false},
+	} {
+		c, err := ParseCertificate("kind@example.com", second(made(t, "kind@example.com", test.config)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.NeedsRFC9580(); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+func second(_, b []byte) []byte { return b }
