@@ -97,7 +97,7 @@ func run(ctx context.Context, s *settings, server *milter.Server, monitor *monit
 			for _, open := range listeners {
 				open.Close()
 			}
-			return fmt.Errorf("listen on %s: %w", spec, err)
+			return err
 		}
 		listeners = append(listeners, l)
 	}
