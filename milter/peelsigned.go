@@ -1,6 +1,8 @@
 package milter
 
 import (
+	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -222,7 +224,22 @@ func (p *peeler) pgpOptions() pgpmime.VerifyOptions {
 
 func (p *peeler) smimeOptions() (smime.VerifyOptions, error) {
 	validator, err := p.g.trust()
-	return smime.VerifyOptions{At: p.received(), Address: p.author.Address, Trust: validator}, err
+	return smime.VerifyOptions{At: p.received(), Address: p.author.Address, Trust: validator, Certificates: p.authorX509}, err
+}
+
+// authorX509 are the S/MIME certificates that we hold for the visible author.
+func (p *peeler) authorX509(ctx context.Context) ([]*x509.Certificate, error) {
+	if p.author.Address == "" {
+		return nil, nil
+	}
+	c, err := keys.FindCertificate(ctx, p.f.Keys, keys.SMIME, p.author.Address)
+	switch {
+	case errors.Is(err, keys.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, p.g.unavailable(err)
+	}
+	return c.X509, nil
 }
 
 // received is when the message was: certificates are judged as of then.

@@ -23,9 +23,10 @@ type VerifyOptions struct {
 	Address string
 	// Trust judges certificates; nil means that only integrity is.
 	Trust *trust.Validator
-	// Certificates are looked through for signers whose own is not in the
-	// message. They are not trusted by being here.
-	Certificates []*x509.Certificate
+	// Certificates returns some that are looked through for signers whose own is
+	// not in the message; nil for none. It is called once, and only for such a
+	// signer. They are not trusted by being here. Verify returns its error.
+	Certificates func(context.Context) ([]*x509.Certificate, error)
 	// MinRSABits is the shortest RSA key whose signature counts; 0 means 2048
 	// (RFC 8551, Section 4.2).
 	MinRSABits int
@@ -40,7 +41,7 @@ type VerifyOptions struct {
 //
 // There is one Verification for each signer, and never none: what is wrong with
 // a signature, a malformed one included, is a value. An error is one of reading
-// content or data, or the context's. content is written once, and only if there
+// content or data, of looking for certificates, or the context's. content is written once, and only if there
 // is a signature to compare it with.
 //
 // Verify is safe for concurrent use.
@@ -136,6 +137,9 @@ func judge(ctx context.Context, s *cms.SignedData, d *digests, o VerifyOptions) 
 			return nil, err
 		}
 		found = append(found, v.signer(&s.Signers[i]))
+		if v.err != nil {
+			return nil, fmt.Errorf("look for the signer's certificate: %w", v.err)
+		}
 	}
 	if s.MoreSigners > 0 {
 		found = append(found, one(signer.PermError,

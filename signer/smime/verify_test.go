@@ -227,9 +227,22 @@ func TestVerifyCertificateElsewhere(t *testing.T) {
 	want(t, "altered", checkDetached(t, []byte("x"), der, VerifyOptions{})[0].Integrity, signer.Fail, "not the one that was signed")
 
 	o := trusting("rsa2048@example.com")
-	o.Certificates = []*x509.Certificate{as("other").cert(), id.cert()}
-	if v := checkDetached(t, content, der, o)[0]; v.Integrity.Verdict != signer.Pass || !v.X509.Equal(id.cert()) {
-		t.Errorf("known certificate: %+v", v)
+	asked := 0
+	o.Certificates = func(context.Context) ([]*x509.Certificate, error) {
+		asked++
+		return []*x509.Certificate{as("other").cert(), id.cert()}, nil
+	}
+	if v := checkDetached(t, content, der, o)[0]; v.Integrity.Verdict != signer.Pass || !v.X509.Equal(id.cert()) || asked != 1 {
+		t.Errorf("known certificate, asked %d times: %+v", asked, v)
+	}
+	complete := mustOpenSSL(t, content, "cms", "-sign", "-binary", "-signer", cert, "-inkey", key, "-outform", "DER")
+	if v := checkDetached(t, content, complete, o)[0]; v.Integrity.Verdict != signer.Pass || asked != 1 {
+		t.Errorf("certificate in the message, asked %d times: %+v", asked, v)
+	}
+	away := errors.New("away")
+	o.Certificates = func(context.Context) ([]*x509.Certificate, error) { return nil, away }
+	if _, err := Verify(context.Background(), bytes.NewReader(content), bytes.NewReader(der), o); !errors.Is(err, away) {
+		t.Errorf("certificates that can't be had: got %v, want the error", err)
 	}
 	// An anchor may be the signer's certificate itself.
 	anchored := VerifyOptions{Trust: &trust.Validator{Anchors: pool(id.cert())}}

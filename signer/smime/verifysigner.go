@@ -43,6 +43,9 @@ type verifier struct {
 	o       VerifyOptions
 
 	certificates []candidate
+	known        []*x509.Certificate // outside the message, once asked is set
+	asked        bool
+	err          error // of asking
 	checks       int
 	results      map[string]trust.Result // by certificate
 }
@@ -82,11 +85,16 @@ func (v *verifier) candidates(s *cms.SignerInfo) []candidate {
 	if len(found) > 0 {
 		return found[:min(len(found), maxCandidates)]
 	}
-	known := v.o.Certificates
-	if v.o.Trust != nil {
-		known = slices.Concat(known, v.o.Trust.Anchors.Certificates())
+	if !v.asked {
+		v.asked = true
+		if v.o.Certificates != nil {
+			v.known, v.err = v.o.Certificates(v.ctx)
+		}
+		if v.o.Trust != nil {
+			v.known = slices.Concat(v.known, v.o.Trust.Anchors.Certificates())
+		}
 	}
-	for _, cert := range known {
+	for _, cert := range v.known {
 		outline, err := cms.ReadCertificate(cert.Raw)
 		if err == nil && s.Identifies(outline) {
 			found = append(found, candidate{Certificate: outline, x509: cert})
