@@ -150,6 +150,8 @@ func publicLength(body []byte) (int, error) {
 		fields = []int{56}
 	case 28: // Ed448
 		fields = []int{57}
+	case 35: // ML-KEM-768+X25519 (RFC 9980), of which subkeys may have version 4
+		fields = []int{32, 1184}
 	default:
 		return 0, fmt.Errorf("OpenPGP public-key algorithm %d is unknown", algorithm)
 	}

@@ -101,6 +101,20 @@ func TestPublicPartOfVersion6(t *testing.T) {
 	}
 }
 
+// A post-quantum subkey of a version 4 key has no length of its own.
+func TestPublicPartOfPostQuantumSubkey(t *testing.T) {
+	public := append([]byte{4, 0, 0, 0, 0, 35}, bytes.Repeat([]byte{7}, 32+1184)...)
+	secret := append(bytes.Clone(public), make([]byte, 1+32+64+2)...)
+	in := append([]byte{0xc0 | tagSecretSubkey, 0xff, 0, 0, byte(len(secret) >> 8), byte(len(secret))}, secret...)
+	want := append([]byte{0xc0 | tagPublicSubkey, 0xff, 0, 0, byte(len(public) >> 8), byte(len(public))}, public...)
+	if got, err := publicPart(in); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d octets, %v; want %d", len(got), err, len(want))
+	}
+	if _, err := publicLength(public[:1000]); err == nil {
+		t.Error("a short key is taken")
+	}
+}
+
 func TestDamagedOpenPGP(t *testing.T) {
 	e := Entry{PGP, "alice@example.com", true}
 	for name, data := range map[string]string{
