@@ -54,7 +54,7 @@ func snippets(page, text string) []snippet {
 			piece = piece[1:]
 		}
 		if len(piece) > 0 && !foreign && hclStart.MatchString(piece[0]) {
-			found = append(found, snippet{page, joined + "\n", regexp.MustCompile(`(?m)^(policy|header|sign|encrypt|issue)\b`).MatchString(joined)})
+			found = append(found, snippet{page, joined + "\n", regexp.MustCompile(`(?m)^(policy|header|sign|encrypt|issue_on_demand)\b`).MatchString(joined)})
 		}
 		piece, depth, foreign = nil, 0, false
 	}

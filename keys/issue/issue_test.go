@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -22,15 +23,17 @@ import (
 
 const address = "alice@example.com"
 
-// policy is the smallest that works; TestPolicy takes its lines away one by one.
-var policy = []string{
-	`path "secret/data/waxseal/smime/*" { capabilities = ["create", "read", "update"] }`,
-	`path "secret/metadata/waxseal/smime/*" { capabilities = ["create", "read", "update"] }`,
-	`path "secret/data/waxseal/locks/*" { capabilities = ["create", "read", "update"] }`,
-	`path "secret/metadata/waxseal/locks/*" { capabilities = ["read"] }`,
-	`path "pki/sign/smime" { capabilities = ["update"] }`,
-	`path "transit/keys/*" { capabilities = ["create", "read", "update"] }`,
-	`path "transit/sign/*" { capabilities = ["update"] }`,
+// policies returns those that are shipped, for reading and for issuing.
+func policies(t *testing.T) (reading, issuing string) {
+	t.Helper()
+	for file, text := range map[string]*string{"vault-policy.hcl": &reading, "vault-policy-issue.hcl": &issuing} {
+		b, err := os.ReadFile(filepath.Join("../../packaging", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		*text = string(b)
+	}
+	return reading, issuing
 }
 
 // bench is a Vault with a CA.
@@ -114,8 +117,10 @@ func (b *bench) openssl(t *testing.T, chain []byte) string {
 
 func TestIssue(t *testing.T) {
 	b := newBench(t)
-	b.Policy("waxseal", strings.Join(policy, "\n"))
-	s := b.store(t, b.Token("1h", "waxseal"))
+	reading, issuing := policies(t)
+	b.Policy("waxseal", reading)
+	b.Policy("waxseal-issue", issuing)
+	s := b.store(t, b.Token("1h", "waxseal", "waxseal-issue"))
 	e := keys.Entry{Scheme: keys.SMIME, Name: address, Own: true}
 	version := 0
 	for _, c := range []Options{{Algorithm: "rsa-2048"}, {Algorithm: "ecdsa-p256"}, {Transit: true, Algorithm: "rsa-2048", TTL: time.Hour}, {Transit: true, Algorithm: "rsa-2048"}} {
@@ -155,17 +160,54 @@ func TestIssue(t *testing.T) {
 	}
 }
 
-// TestPolicy: every line of the ACL policy is needed.
+// TestPolicy: every right in the shipped policy is needed.
 func TestPolicy(t *testing.T) {
 	b := newBench(t)
-	for n, line := range policy {
-		less := append(append([]string{}, policy[:n]...), policy[n+1:]...)
-		b.Policy("less", strings.Join(less, "\n"))
-		_, err := issuer(t, b.store(t, b.Token("1h", "less")), Options{Transit: true, Algorithm: "rsa-2048"}).Issue(t.Context(), fmt.Sprintf("user%d@example.com", n))
-		if err == nil {
-			t.Errorf("a certificate is issued without the line %s", line)
-		} else if !strings.Contains(err.Error(), "the policy needs") || errors.Is(err, keys.ErrNotFound) {
-			t.Errorf("without the line %s: %v", line, err)
+	reading, issuing := policies(t)
+	b.Policy("reading", reading)
+	paths := regexp.MustCompile(`(?m)^path "([^"]+)" \{\s+capabilities = \[([^\]]+)\]`).FindAllStringSubmatch(issuing, -1)
+	if len(paths) < 5 {
+		t.Fatalf("only %d paths in the policy", len(paths))
+	}
+	run := 0
+	// try does all that needs a right, with the rights that there are without one
+	// capability of one path; -1 takes nothing away.
+	try := func(path, capability int) error {
+		var less strings.Builder
+		for p, m := range paths {
+			words := strings.Split(m[2], ", ")
+			if p == path {
+				words = append(words[:capability:capability], words[capability+1:]...)
+			}
+			fmt.Fprintf(&less, "path %q { capabilities = [%s] }\n", m[1], strings.Join(words, ", "))
+		}
+		b.Policy("less", less.String())
+		run++
+		user := fmt.Sprintf("user%d@example.com", run)
+		i := issuer(t, b.store(t, b.Token("1h", "reading", "less")), Options{Transit: true, Algorithm: "rsa-2048"})
+		if _, err := i.Issue(t.Context(), user); err != nil {
+			return err
+		}
+		// An entry that was made by hand keeps fewer versions.
+		b.Write("secret/metadata/waxseal/smime/"+user, map[string]any{"max_versions": 10})
+		if _, err := i.Issue(t.Context(), user); err != nil {
+			return err
+		}
+		_, err := i.Renew(t.Context())
+		return err
+	}
+	if err := try(-1, -1); err != nil {
+		t.Fatalf("with all rights: %v", err)
+	}
+	for p, m := range paths {
+		for c, word := range strings.Split(m[2], ", ") {
+			err := try(p, c)
+			switch {
+			case err == nil:
+				t.Errorf("%s works without %s", m[1], word)
+			case errors.Is(err, keys.ErrNotFound), !strings.Contains(err.Error(), "the policy needs") && !errors.Is(err, keys.ErrLocked):
+				t.Errorf("%s without %s: %v", m[1], word, err)
+			}
 		}
 	}
 }

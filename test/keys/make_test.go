@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"waxseal/test/daemon"
 )
@@ -293,4 +294,29 @@ func TestUsage(t *testing.T) {
 	if out, err := exec.Command(daemon.Binary(t), "keys").CombinedOutput(); err != nil || !strings.Contains(string(out), "verify") {
 		t.Errorf("waxseal keys: %v\n%s", err, out)
 	}
+}
+
+// TestRights: the shipped policies are enough for all commands.
+func TestRights(t *testing.T) {
+	v := newVault(t)
+	for _, name := range []string{"vault-policy", "vault-policy-admin", "vault-policy-issue"} {
+		v.Policy(name, string(read(t, filepath.Join("../../packaging", name+".hcl"))))
+	}
+	v.RootToken = v.Token("1h", "vault-policy", "vault-policy-admin", "vault-policy-issue")
+	k := onVault(t, v, "    key = \"transit\"\n    algorithm = \"rsa-2048\"\n")
+	k.ok("issue", "alice@example.com")
+	k.ok("rotate", "alice@example.com")
+	k.ok("generate", "-scheme", "pgp", "-transit", "-algorithm", "rsa-2048", "alice@example.com")
+	k.ok("generate", "-scheme", "pgp", "pia@example.com")
+	k.ok("import", selfSigned(t, "carol@example.com", 100*24*time.Hour))
+	file := filepath.Join(t.TempDir(), "carol.pem")
+	k.ok("export", "smime/carol@example.com", "-out", file)
+	k.ok("import", "-name", "gateway.example", file)
+	k.works(5)
+	k.ok("history", "alice@example.com")
+	k.ok("retire", "-yes", "recipients/gateway.example", "pgp/pia@example.com")
+	k.works(3)
+	to := onDirectory(t)
+	k.ok("copy", "-to-config", to.config, "carol@example.com")
+	k.ok("list")
 }
