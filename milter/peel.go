@@ -50,6 +50,9 @@ func (s section) WriteTo(w io.Writer) (int64, error) {
 
 // layer is what one layer of a message was found to be.
 type layer struct {
+	// kind names its structure, at is where it stands.
+	kind string
+	at   entity
 	// decrypt is set for a layer of encryption.
 	decrypt *decryption
 	// signatures is what was found about the signatures of the layer.
@@ -78,6 +81,8 @@ type peeler struct {
 	author visibleAuthor
 
 	layers []layer
+	// at is the entity that is looked at.
+	at entity
 	// spooled is how many bytes all layers together have come to.
 	spooled int64
 	// plain is what was inside the innermost encryption or compression; nil if
@@ -123,6 +128,7 @@ func (p *peeler) run() error {
 // peel takes one layer off and returns what is inside, or nil where there is
 // nothing more to look at.
 func (p *peeler) peel(e entity) (*entity, error) {
+	p.at = e
 	kind := e.part.MediaType
 	switch {
 	case kind == "multipart/signed":
@@ -207,6 +213,7 @@ func (p *peeler) compressed(e entity) (*entity, error) {
 		p.odd = "compressed data that can't be read, or are too large"
 		return nil, nil
 	}
+	p.layers = append(p.layers, layer{kind: "compressed-data", at: e})
 	next, err := p.parse(inside)
 	if next != nil && !p.covered && p.g.decrypt != nil {
 		p.plain = next
@@ -240,7 +247,7 @@ func (p *peeler) parse(inside *layerSpool) (*entity, error) {
 // note records the signatures of a layer. What covers a part of the message
 // only does not pass, whatever the signature is; beside says what is not covered.
 func (p *peeler) note(e entity, signatures []signer.Verification, beside string) {
-	l := layer{partial: beside != ""}
+	l := layer{kind: signedKind(e.part), at: e, partial: beside != ""}
 	for _, v := range signatures {
 		if v.Integrity.Verdict == signer.None {
 			continue // nobody has signed
@@ -258,10 +265,24 @@ func (p *peeler) note(e entity, signatures []signer.Verification, beside string)
 	}
 }
 
+// signedKind names a signed structure; part is nil for the inside of an OpenPGP
+// message.
+func signedKind(part *signer.Part) string {
+	switch {
+	case part == nil:
+		return "OpenPGP message"
+	case part.MediaType == "multipart/signed":
+		return "multipart/signed"
+	case isCMS(part):
+		return "signed-data"
+	}
+	return "OpenPGP text"
+}
+
 // asItCame gives up what was found inside: the message is delivered as it came.
 func (p *peeler) asItCame(verdict signer.Verdict, reason string) {
 	p.plain, p.bare = nil, nil
-	p.layers = append(p.layers, layer{decrypt: &decryption{verdict: verdict, reason: reason}})
+	p.layers = append(p.layers, layer{kind: "encrypted", at: p.at, decrypt: &decryption{verdict: verdict, reason: reason}})
 }
 
 func subpath(path string, i int) string {

@@ -29,7 +29,7 @@ var errNotForAll = errors.New(reasonNotForAll)
 
 // stays notes a layer that is not decrypted, and ends the peeling.
 func (p *peeler) stays(scheme keys.Scheme, verdict signer.Verdict, reason string) (*entity, error) {
-	p.layers = append(p.layers, layer{decrypt: &decryption{scheme: string(scheme), verdict: verdict, reason: reason}})
+	p.layers = append(p.layers, layer{kind: "encrypted", at: p.at, decrypt: &decryption{scheme: string(scheme), verdict: verdict, reason: reason}})
 	return nil, nil
 }
 
@@ -82,7 +82,7 @@ func (p *peeler) opened(inside *entity, d *decryption) (*entity, error) {
 	if _, ok := contentFields(inside.part.Header); !ok {
 		return p.stays(scheme, signer.PermError, "the header of what is inside is too large")
 	}
-	p.layers = append(p.layers, layer{decrypt: d})
+	p.layers = append(p.layers, layer{kind: "encrypted", at: p.at, decrypt: d})
 	p.plain, p.bare, p.covered, p.sealed = inside, nil, false, true
 	return inside, nil
 }

@@ -79,18 +79,24 @@ func (f *Filter) resolveGroup(ctx context.Context, facts policies.Facts, p *poli
 // all of them if there is one.
 func (f *Filter) resolveEncrypt(ctx context.Context, p *policies.Policy, base resolved) ([]resolved, error) {
 	schemes := schemesOf(p.Encrypt.Scheme)
+	// Where policy takes a missing key lightly, that of an archive is no reason
+	// to send in clear what the recipient could decrypt.
+	required, optional := slices.Concat(base.recipients, p.Encrypt.AlsoTo), []string(nil)
+	if p.OnKeyNotFound == policies.Accept {
+		required, optional = base.recipients, p.Encrypt.AlsoTo
+	}
 	missing, unfit := map[string]bool{}, map[string]bool{}
 	found := map[keys.Scheme]map[string]*keys.Certificate{}
 	for _, scheme := range schemes {
 		found[scheme] = map[string]*keys.Certificate{}
 		complete := true
-		for _, address := range append(append([]string(nil), p.Encrypt.AlsoTo...), base.recipients...) {
+		for i, address := range slices.Concat(required, optional) {
 			c, err := f.certificate(ctx, scheme, address)
 			switch {
 			case err == nil:
 				found[scheme][address] = c
 			case errors.Is(err, keys.ErrNotFound):
-				complete = false
+				complete = complete && i >= len(required)
 				if errors.Is(err, pgpmime.ErrNoUsableKey) {
 					unfit[address] = true
 				}
@@ -106,7 +112,7 @@ func (f *Filter) resolveEncrypt(ctx context.Context, p *policies.Policy, base re
 	byScheme := map[keys.Scheme][]string{}
 	var without []string
 	for _, recipient := range base.recipients {
-		scheme, ok := fit(schemes, found, append([]string{recipient}, p.Encrypt.AlsoTo...), missing)
+		scheme, ok := fit(schemes, found, append([]string{recipient}, required[len(base.recipients):]...), missing)
 		if ok {
 			byScheme[scheme] = append(byScheme[scheme], recipient)
 		} else {
@@ -168,7 +174,6 @@ func encryptPart(p *policies.Policy, base resolved, scheme keys.Scheme, found ma
 	} else {
 		part.hidden = p.Encrypt.Hidden
 	}
-	part.alsoTo = strings.Join(p.Encrypt.AlsoTo, ",")
 	part.certificates, part.blind = nil, nil
 	for _, recipient := range recipients {
 		if scheme == keys.PGP && isBlind(base.visible, recipient) {
@@ -177,9 +182,16 @@ func encryptPart(p *policies.Policy, base resolved, scheme keys.Scheme, found ma
 			part.certificates = append(part.certificates, found[recipient])
 		}
 	}
+	var also, leftOut []string
 	for _, address := range p.Encrypt.AlsoTo {
-		part.certificates = append(part.certificates, found[address])
+		if c := found[address]; c != nil {
+			part.certificates = append(part.certificates, c)
+			also = append(also, address)
+		} else {
+			leftOut = append(leftOut, address)
+		}
 	}
+	part.alsoTo, part.leftOut = strings.Join(also, ","), leftOut
 	return part
 }
 

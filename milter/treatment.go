@@ -23,6 +23,8 @@ type treatment struct {
 	certificates []*keys.Certificate
 	// blind are the certificates of recipients who get a blind copy, with OpenPGP.
 	blind []*keys.Certificate
+	// leftOut are the addresses of also_to that policy lets it do without.
+	leftOut []string
 	// hold is what happens to the message beside that: quarantine or discard.
 	hold *refusal
 }
@@ -97,6 +99,9 @@ func (t *treatment) log() []slog.Attr {
 	}
 	if n := len(t.certificates) + len(t.blind); n > 0 {
 		attrs = append(attrs, slog.Int("certificates", n))
+	}
+	if len(t.leftOut) > 0 {
+		attrs = append(attrs, slog.String("left_out", strings.Join(t.leftOut, ",")))
 	}
 	return attrs
 }

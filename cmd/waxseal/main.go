@@ -41,7 +41,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	cmd.CompletionOptions.DisableDefaultCmd = true
-	cmd.AddCommand(serveCommand(), checkCommand(), filterCommand(), keysCommand(), versionCommand())
+	cmd.AddCommand(serveCommand(), checkCommand(), filterCommand(), inspectCommand(), keysCommand(), versionCommand())
 	return cmd
 }
 
