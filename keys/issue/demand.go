@@ -11,9 +11,13 @@ import (
 	"waxseal/keys/vault"
 )
 
-// failurePause is how long an address that got no certificate is not tried
-// again: every try costs Vault a signature, and may cost it a key.
-const failurePause = time.Minute
+// An address that got no certificate is not tried again for a while, as every try
+// may cost Vault a key and a signature: refusedPause after it was refused,
+// failedPause after anything else.
+const (
+	refusedPause = time.Minute
+	failedPause  = 5 * time.Second
+)
 
 // maxFailures bounds how many addresses are remembered for that.
 const maxFailures = 10000
@@ -118,11 +122,15 @@ func (i *Issuer) remembered(name string) error {
 	if !ok {
 		return nil
 	}
-	if age := i.options.Now().Sub(f.at); age < 0 || age >= failurePause {
+	pause := failedPause
+	if errors.Is(f.err, keys.ErrNotFound) {
+		pause = refusedPause
+	}
+	if age := i.options.Now().Sub(f.at); age < 0 || age >= pause {
 		delete(i.failed, name)
 		return nil
 	}
-	return fmt.Errorf("%w (tried less than %s ago)", f.err, failurePause)
+	return fmt.Errorf("%w (tried less than %s ago)", f.err, pause)
 }
 
 func (i *Issuer) remember(name string, err error) {

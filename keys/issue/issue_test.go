@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -248,6 +249,28 @@ func TestRefused(t *testing.T) {
 		if _, err := New(s, o); err == nil {
 			t.Errorf("%+v is taken", o)
 		}
+	}
+}
+
+// TestAway: while Vault is away it is not known whether there is a key.
+func TestAway(t *testing.T) {
+	b := newBench(t)
+	var later atomic.Int64
+	i := issuer(t, b.store(t, b.RootToken), Options{Algorithm: "ecdsa-p256", Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
+	b.Seal()
+	if err := i.Ensure(t.Context(), address); err == nil || errors.Is(err, keys.ErrNotFound) || !strings.Contains(err.Error(), "sealed") {
+		t.Errorf("sealed: %v", err)
+	}
+	if done, err := i.Renew(t.Context()); err == nil || len(done) > 0 {
+		t.Errorf("sealed: renewed %v, %v", done, err)
+	}
+	b.Unseal()
+	if err := i.Ensure(t.Context(), address); err == nil || !strings.Contains(err.Error(), "tried less than 5s ago") {
+		t.Errorf("a moment later: %v", err)
+	}
+	later.Store(int64(failedPause))
+	if err := i.Ensure(t.Context(), address); err != nil {
+		t.Errorf("unsealed: %v", err)
 	}
 }
 

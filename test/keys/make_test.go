@@ -111,11 +111,17 @@ func TestRequest(t *testing.T) {
 		k.ok("generate", "-algorithm", "rsa-2048", "-request", file("request.pem"), "alice@example.com")
 		program(t, nil, "openssl", "x509", "-req", "-in", file("request.pem"), "-CA", file("ca.pem"), "-CAkey", file("ca.key"), "-CAcreateserial",
 			"-copy_extensions", "copy", "-days", "90", "-out", file("answer.pem"))
+		if err := os.WriteFile(file("answer.pem"), append(read(t, file("answer.pem")), read(t, file("ca.pem"))...), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		if got := k.values("import", file("answer.pem")); got[0]["entry"] != "smime/alice@example.com" || got[0]["done"] != "replaced" {
 			t.Errorf("imported: %v", got)
 		}
 		if got := k.values("show", "alice@example.com"); len(got) != 1 || got[0]["issuer"] != "CN=Another CA" {
 			t.Errorf("shown: %v", got)
+		}
+		if n := strings.Count(k.ok("export", "alice@example.com"), "BEGIN CERTIFICATE"); n != 2 {
+			t.Errorf("%d certificates, want the chain too", n)
 		}
 		k.works(1)
 		k.refused("an authority has signed", "rotate", "alice@example.com")

@@ -30,6 +30,13 @@ func (s *shelf) entries() (found []Found, authorities []string, err error) {
 		}
 		found = append(found, own...)
 	}
+	for _, c := range s.certs {
+		if !c.IsCA {
+			for _, above := range s.chain(c)[1:] {
+				used[above] = true
+			}
+		}
+	}
 	byName := map[string]int{}
 	for _, c := range s.certs {
 		switch {
@@ -44,13 +51,14 @@ func (s *shelf) entries() (found []Found, authorities []string, err error) {
 			return nil, nil, err
 		}
 		for _, name := range names {
-			text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+			chain := s.chain(c)
+			text := encode(chain[:1])
 			if i, ok := byName[name]; ok { // one to sign and one to encrypt, as a rule
 				found[i].Certificate = append(found[i].Certificate, text...)
 				continue
 			}
 			byName[name] = len(found)
-			found = append(found, Found{keys.Entry{Scheme: keys.SMIME, Name: name}, keys.Material{Certificate: text, Source: s.options.Source}})
+			found = append(found, Found{keys.Entry{Scheme: keys.SMIME, Name: name}, keys.Material{Certificate: text, Source: s.options.Source}, encode(chain[1:])})
 		}
 	}
 	if len(found) == 0 && len(authorities) == 0 {
@@ -73,10 +81,6 @@ func (s *shelf) own(key any) (found []Found, chain []*x509.Certificate, err erro
 		return nil, nil, errors.New("there is a private key whose certificate is not in the file: put it in, as PEM")
 	}
 	chain = s.chain(s.certs[i])
-	var text bytes.Buffer
-	for _, c := range chain {
-		pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("write a private key: %w", err)
@@ -86,14 +90,23 @@ func (s *shelf) own(key any) (found []Found, chain []*x509.Certificate, err erro
 		return nil, nil, err
 	}
 	m := keys.Material{
-		Certificate: text.Bytes(),
+		Certificate: encode(chain),
 		PrivateKey:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
 		Source:      s.options.Source,
 	}
 	for _, name := range names {
-		found = append(found, Found{keys.Entry{Scheme: keys.SMIME, Name: name, Own: true}, m})
+		found = append(found, Found{keys.Entry{Scheme: keys.SMIME, Name: name, Own: true}, m, nil})
 	}
 	return found, chain, nil
+}
+
+// encode writes certificates as PEM.
+func encode(certs []*x509.Certificate) []byte {
+	var text bytes.Buffer
+	for _, c := range certs {
+		pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+	}
+	return text.Bytes()
 }
 
 // chain returns a certificate and those that lead up from it.

@@ -1,6 +1,7 @@
 package keytool
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -60,7 +61,7 @@ func Generate(ctx context.Context, e keys.Entry, k Kind, history []*keys.Record,
 			return nil, err
 		}
 	}
-	g := &Generated{Found: Found{e, keys.Material{Source: "made by waxseal keys generate"}}}
+	g := &Generated{Found: Found{e, keys.Material{Source: "made by waxseal keys generate"}, nil}}
 	var signer crypto.Signer
 	var err error
 	switch {
@@ -185,8 +186,8 @@ func Adopt(ctx context.Context, w keys.Writer, f Found) (Found, error) {
 	for _, c := range theirs {
 		if p, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); ok && p.Equal(c.PublicKey) {
 			m := r.Material
-			m.Certificate, m.Source = f.Certificate, f.Source
-			return Found{own, m}, nil
+			m.Certificate, m.Source = append(bytes.Clone(f.Certificate), f.Chain...), f.Source
+			return Found{own, m, nil}, nil
 		}
 	}
 	return f, nil

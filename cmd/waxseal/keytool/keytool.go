@@ -18,6 +18,9 @@ import (
 type Found struct {
 	Entry keys.Entry
 	keys.Material
+	// Chain are the certificates, as PEM, that lead from somebody's certificate
+	// to its root. They are not stored with it, but see Adopt.
+	Chain []byte
 }
 
 // Stored says what Store has done.

@@ -61,7 +61,7 @@ func readTransferable(one pgpmime.Transferable, o ReadOptions) (found []Found, e
 		return nil, err
 	}
 	for _, name := range all {
-		found = append(found, Found{keys.Entry{Scheme: keys.PGP, Name: name, Own: one.Secret}, m})
+		found = append(found, Found{keys.Entry{Scheme: keys.PGP, Name: name, Own: one.Secret}, m, nil})
 	}
 	return found, nil
 }

@@ -94,6 +94,7 @@ func TestRead(t *testing.T) {
 		"with a name":                {text: nobody.pem(), as: "Gateway.Example", want: "recipients/gateway.example (smime)"},
 		"without a name":             {text: nobody.pem(), err: "give -name"},
 		"a bad name":                 {text: nobody.pem(), as: "../x", err: "can't be the name"},
+		"somebody's chain":           {text: alice.pem() + sub.pem() + ca.pem(), want: "recipients/alice@example.com (smime), recipients/a@example.com (smime)"},
 		"an authority":               {text: ca.pem(), authorities: "CN=CA"},
 		"a key alone":                {text: alice.keyPEM(t) + bob.pem(), err: "whose certificate is not in the file"},
 		"nothing":                    {text: "", err: "nothing that keys"},
