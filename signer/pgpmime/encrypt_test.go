@@ -69,7 +69,11 @@ func TestEncryptDecryptsWithGPG(t *testing.T) {
 		to, key := []*Certificate{g.recipient(t, user)}, g.key(t, "rosa@example.com")
 		for what, text := range texts {
 			e := entity(text)
-			plain, status := g.decrypt(t, encrypted(t, e, to, nil, EncryptOptions{}))
+			message := encrypted(t, e, to, nil, EncryptOptions{})
+			if int64(len(message)) < e.Size() {
+				t.Errorf("%s, %s: %d bytes have become %d: it is compressed", user, what, e.Size(), len(message))
+			}
+			plain, status := g.decrypt(t, message)
 			if !bytes.Equal(plain, written(t, e)) {
 				t.Errorf("%s, %s: %d bytes come back for %d", user, what, len(plain), e.Size())
 			}

@@ -110,3 +110,43 @@ func TestMinimiseOdd(t *testing.T) {
 		}
 	}
 }
+
+// A subkey that has been put beside another's primary key, with the binding that
+// it has at its owner's, is not encrypted to.
+func TestForeignSubkey(t *testing.T) {
+	g := gpg(t)
+	both, rest := g.must(t, "--export", "solo@example.com"), g.must(t, "--export", "rosa@example.com")
+	bound := 0
+	for len(rest) > 0 {
+		tag, body, after, err := nextPacket(rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tag == tagPublicSubkey || tag == tagSignature && bound > 0 {
+			both = appendPacket(both, tag, body)
+			bound++
+		}
+		rest = after
+	}
+	if bound != 2 {
+		t.Fatalf("%d packets of a subkey", bound)
+	}
+	for what, data := range map[string][]byte{"as it is": both, "minimised": minimised(t, both)} {
+		c, err := ParseCertificate("solo@example.com", data)
+		if err != nil {
+			continue // nothing is encrypted to it
+		}
+		if err := c.CheckEncrypt(day()); !errors.Is(err, ErrNoUsableKey) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func minimised(t *testing.T, data []byte) []byte {
+	t.Helper()
+	small, err := Minimise(data, day())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return small
+}

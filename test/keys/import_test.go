@@ -116,6 +116,7 @@ func TestImportOpenPGP(t *testing.T) {
 		}
 		return file
 	}
+	g(nil, "--passphrase", "open sesame", "--quick-sign-key", strings.Split(strings.SplitAfter(g(nil, "--with-colons", "--list-keys", "bob@partner.example"), "\nfpr:")[1], ":")[8])
 	word := write("word", "open sesame\n")
 	secret := write("secret.asc", g(nil, "--passphrase", "open sesame", "--armor", "--export-secret-keys", "alice@example.com"))
 	onBoth(t, func(t *testing.T, k *tool) {
@@ -128,6 +129,10 @@ func TestImportOpenPGP(t *testing.T) {
 			if v["encrypt"] != "ok" || v["decrypt"] == "failed" || v["sign"] == "failed" {
 				t.Errorf("it does not work: %v", v)
 			}
+		}
+		// What others have signed is not stored.
+		if n := strings.Count(g([]byte(k.ok("export", "recipients/bob@partner.example")), "--list-packets"), ":signature packet:"); n != 2 {
+			t.Errorf("%d signatures are stored, want one of the user id and one of the subkey", n)
 		}
 		// The name can be another one, a gateway's for example; for an address it
 		// has to be in the key.
