@@ -2,6 +2,7 @@ package pgpmime
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
