@@ -1,6 +1,7 @@
 package smime
 
 import (
+	"crypto"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -14,6 +15,7 @@ import (
 // TestCheck has certificates with one fault each.
 func TestCheck(t *testing.T) {
 	now := time.Now()
+	keys := map[string]crypto.Signer{}
 	for _, tc := range []struct {
 		name      string
 		kind      string
@@ -49,7 +51,10 @@ func TestCheck(t *testing.T) {
 		{"ed25519", "ed25519", nil, now, "", "it can only sign"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			cert := issue("check", newKey(tc.kind), pki().intermediate, tc.change).cert()
+			if keys[tc.kind] == nil {
+				keys[tc.kind] = newKey(tc.kind)
+			}
+			cert := issue("check", keys[tc.kind], pki().intermediate, tc.change).cert()
 			expect(t, "signer", CheckSigner(cert, tc.now), tc.signer)
 			err := CheckRecipient(cert, tc.now)
 			expect(t, "recipient", err, tc.recipient)

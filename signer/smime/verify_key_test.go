@@ -3,7 +3,9 @@ package smime
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/asn1"
 	"path/filepath"
 	"testing"
@@ -50,6 +52,22 @@ func TestPSSParameters(t *testing.T) {
 	} {
 		if got := pssScheme(tc.der); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)
+		}
+	}
+}
+
+// TestPSSSalt takes the salt's length from the parameters.
+func TestPSSSalt(t *testing.T) {
+	key := as("rsa2048").key.(*rsa.PrivateKey)
+	digest := sha256.Sum256([]byte("Hello"))
+	signature, err := rsa.SignPSS(rand.Reader, key, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for salt, want := range map[int]bool{19: false, 20: true, 21: false, 32: false} {
+		s := scheme{method: rsaPSS, hash: crypto.SHA256, mask: crypto.SHA256, salt: salt}
+		if got := (&publicKey{key: &key.PublicKey}).verify(s, crypto.SHA256, digest[:], nil, signature); got != want {
+			t.Errorf("a salt of 20 octets, parameters with %d: %v, want %v", salt, got, want)
 		}
 	}
 }
