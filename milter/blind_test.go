@@ -51,6 +51,7 @@ func TestBlindCopies(t *testing.T) {
 		header, encrypt string
 		want            []string
 	}{
+		"only one":          {"To: list@partner.example\r\n", "", []string{dan}},
 		"all are shown":     {"To: Bob <bob@partner.example>\r\nCc: friends: =?utf-8?q?D=C3=A4n?= <DAN@Partner.example>;\r\n", "", []string{bob, dan}},
 		"one is not":        {"To: Bob <bob@partner.example>\r\n", "", []string{bob, nobody}},
 		"the other is not":  {"Cc: dan@partner.example\r\n", "", []string{dan, nobody}},
@@ -68,6 +69,9 @@ func TestBlindCopies(t *testing.T) {
 		f := &Filter{Policies: parsed, Keys: &directory.Store{Path: set.Store}, Keyring: &pgpmime.Keyring{}, AuthservID: "mx.test"}
 		tx := newTestTransaction(t, "From: alice@example.com\r\n"+c.header+"Subject: s\r\n\r\nHello\r\n")
 		tx.Sender, tx.Recipients, tx.Login = identities.Alice, []string{identities.Bob, identities.Dan}, "alice"
+		if len(c.want) == 1 {
+			tx.Recipients = tx.Recipients[1:]
+		}
 		out, err := f.Apply(t.Context(), tx)
 		if err != nil || out.Action != policies.Accept {
 			t.Fatalf("%s: %+v, %v", name, out, err)
@@ -88,7 +92,7 @@ func TestBlindCopies(t *testing.T) {
 		if plain := gnupg(t, set, string(message), "--decrypt"); !strings.Contains(plain, "Hello") {
 			t.Errorf("%s: %q", name, plain)
 		}
-		if report := reportOf(out); !strings.Contains(report, map[int]string{2: "2 recipients", 3: "3 recipients"}[len(c.want)]) {
+		if report := reportOf(out); !strings.Contains(report, map[int]string{1: "1 recipient)", 2: "2 recipients", 3: "3 recipients"}[len(c.want)]) {
 			t.Errorf("%s: %s", name, report)
 		}
 	}

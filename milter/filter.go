@@ -111,7 +111,7 @@ func (f *Filter) apply(ctx context.Context, tx *Transaction, facts policies.Fact
 	if err != nil {
 		return nil, err
 	}
-	t, err := f.resolve(ctx, facts, groups, protection, visibleRecipients(tx.Header))
+	t, err := f.resolve(ctx, facts, groups, protection, visibleRecipients(tx.Header, tx.Recipients))
 	if err != nil {
 		return nil, err
 	}
