@@ -136,9 +136,11 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 }
 
-// TestLinks follows the links between the pages.
+// TestLinks follows the links between the pages, and looks for the files of code
+// that they name.
 func TestLinks(t *testing.T) {
 	links := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	code := regexp.MustCompile("`([a-z0-9]+/[a-z0-9/*]+\\.go)`")
 	for page, text := range pages(t) {
 		dir := "../../docs"
 		if page == "README.md" {
@@ -147,6 +149,11 @@ func TestLinks(t *testing.T) {
 		for _, m := range links.FindAllStringSubmatch(text, -1) {
 			if _, err := os.Stat(filepath.Join(dir, m[1])); err != nil {
 				t.Errorf("%s: %v", page, err)
+			}
+		}
+		for _, m := range code.FindAllStringSubmatch(text, -1) {
+			if found, err := filepath.Glob(filepath.Join("../..", m[1])); err != nil || len(found) == 0 {
+				t.Errorf("%s names %s, which is not there", page, m[1])
 			}
 		}
 	}
