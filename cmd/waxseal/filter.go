@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -92,11 +93,19 @@ func filterMessage(ctx context.Context, file string, e envelope, in io.Reader, o
 	if err != nil {
 		return err
 	}
-	tx, err := readTransaction(s, spools, e, in)
+	tx, tooLarge, err := readTransaction(s, spools, e, in)
+	if errors.Is(err, milter.ErrSpoolFull) {
+		fmt.Fprintln(errs, "waxseal:", err)
+		return exitDeferred
+	}
 	if err != nil {
 		return err
 	}
 	defer tx.Close()
+	if tooLarge != nil {
+		describeOutcome(errs, &milter.Outcome{Action: policies.Reject, Reply: tooLarge.Reply(tx.ID, "")})
+		return exitRefused
+	}
 	outcome, err := filter.Apply(ctx, tx)
 	if err != nil {
 		return err
@@ -113,9 +122,10 @@ func filterMessage(ctx context.Context, file string, e envelope, in io.Reader, o
 	return writeResult(out, tx, outcome)
 }
 
-// readTransaction reads a message file as an MTA would hand it over.
-func readTransaction(s *settings, spools *milter.Spools, e envelope, in io.Reader) (*milter.Transaction, error) {
-	tx := milter.NewTransaction(spools)
+// readTransaction reads a message file as an MTA would hand it over. What is too
+// large is refused as the daemon refuses it, and for the same cause.
+func readTransaction(s *settings, spools *milter.Spools, e envelope, in io.Reader) (tx *milter.Transaction, tooLarge *milter.Cause, err error) {
+	tx = milter.NewTransaction(spools)
 	tx.Sender, tx.Login = strings.Trim(e.from, "<>"), e.login
 	for _, to := range e.to {
 		tx.Recipients = append(tx.Recipients, strings.Trim(strings.TrimSpace(to), "<>"))
@@ -123,23 +133,26 @@ func readTransaction(s *settings, spools *milter.Spools, e envelope, in io.Reade
 	if e.client != "" {
 		client, err := netip.ParseAddr(e.client)
 		if err != nil {
-			return nil, fmt.Errorf("-client: %w", err)
+			return nil, nil, fmt.Errorf("-client: %w", err)
 		}
 		tx.Client = client
 	}
 	header, body, err := signer.ReadHeader(in, maxHeader)
+	if errors.Is(err, signer.ErrHeaderTooLarge) {
+		return tx, &milter.CauseHeaderTooLarge, nil
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read the message: %w", err)
+		return nil, nil, fmt.Errorf("read the message: %w", err)
 	}
 	tx.Header = header
 	n, err := io.Copy(tx.Body, io.LimitReader(&crlfReader{r: bufio.NewReader(body)}, s.maxMessage+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the message: %w", err)
+		return nil, nil, fmt.Errorf("read the message: %w", err)
 	}
 	if n > s.maxMessage {
-		return nil, fmt.Errorf("the message is larger than max_message_size, %d bytes", s.maxMessage)
+		return tx, &milter.CauseTooLarge, nil
 	}
-	return tx, nil
+	return tx, nil, nil
 }
 
 // describeOutcome writes the decision with its reasons, then the report.

@@ -58,3 +58,13 @@ func TestCheckWithoutVault(t *testing.T) {
 		t.Errorf("waxseal filter ended with %d and said:\n%s\n%s", f.Status, f.Notes, f.Message)
 	}
 }
+
+// TestFilterWithoutRoom: a message for which there is no room can be tried again.
+func TestFilterWithoutRoom(t *testing.T) {
+	c := &daemon.Configuration{Dir: mta.Dir(t), Keys: identities.Make(t).Store, Policies: map[string]string{"10.hcl": protect},
+		Settings: "spool_limit = \"100KiB\"\n"}
+	f := daemon.Filter(t, c, daemon.Envelope{From: identities.Alice, To: []string{identities.Bob}}, mail(identities.Bob, "room", 200<<10))
+	if f.Status != 75 || len(f.Message) > 0 || !strings.Contains(f.Notes, "spool is full") {
+		t.Errorf("waxseal filter ended with %d and said:\n%s", f.Status, f.Notes)
+	}
+}
