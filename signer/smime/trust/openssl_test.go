@@ -86,6 +86,10 @@ func TestOpenSSL(t *testing.T) {
 	rsaCA := issueKey(t, "rsa", rsaKey, root, ca)
 	pathZero := issue(t, "zero", root, both(ca, func(c *x509.Certificate) { c.MaxPathLenZero = true }))
 	tooDeep := issue(t, "deep", pathZero, ca)
+	usage := func(usages ...x509.ExtKeyUsage) *identity {
+		return issue(t, "usage", root, both(ca, func(c *x509.Certificate) { c.ExtKeyUsage = usages }))
+	}
+	forWeb, forMail := usage(x509.ExtKeyUsageServerAuth), usage(x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageEmailProtection)
 	belowAt := issue(t, "below", at, ca)
 	pss := func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA256WithRSAPSS }
 	old := func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }
@@ -119,6 +123,8 @@ func TestOpenSSL(t *testing.T) {
 		{name: "no authority", leaf: issue(t, "x", good, mailer(alice)), others: []*identity{sub, good}},
 		{name: "path too long", leaf: issue(t, "x", tooDeep, mailer(alice)), others: []*identity{pathZero, tooDeep}},
 		{name: "path just long enough", leaf: issue(t, "x", pathZero, mailer(alice)), others: []*identity{pathZero}, want: true},
+		{name: "authority for the web alone", leaf: issue(t, "x", forWeb, mailer(alice)), others: []*identity{forWeb}},
+		{name: "authority for mail too", leaf: issue(t, "x", forMail, mailer(alice)), others: []*identity{forMail}, want: true},
 		{name: "another address", leaf: issue(t, "x", sub, mailer("bob@example.com")), others: []*identity{sub}},
 		{name: "one of its addresses", leaf: issue(t, "x", sub, mailer("bob@example.com", alice)), others: []*identity{sub}, want: true},
 		{name: "no address", leaf: issue(t, "x", sub, mailer()), others: []*identity{sub}},
