@@ -22,4 +22,10 @@ keys "vault" {
   kv    = "secret/waxseal"
   cache = "5m"
   stale = "1h"
+
+  # Certificates from Vault's own authority, docs/vault.md:
+  # issue {
+  #   role = "smime"
+  #   key  = "transit"
+  # }
 }

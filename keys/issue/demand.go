@@ -19,6 +19,11 @@ const (
 	failedPause  = 5 * time.Second
 )
 
+// patience is how long a message waits for its certificate. Another daemon may
+// have died with the lock in its hand: then the message is better deferred than
+// kept waiting until the lock ends.
+const patience = 30 * time.Second
+
 // maxFailures bounds how many addresses are remembered for that.
 const maxFailures = 10000
 
@@ -51,6 +56,8 @@ func (i *Issuer) Ensure(ctx context.Context, address string) error {
 		}
 		return nil, err
 	})
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	select {
 	case r := <-result:
 		return r.Err

@@ -321,6 +321,44 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// TestLocked: while another program has the lock a message waits, but not for
+// longer than it may, and what the other has stored is taken.
+func TestLocked(t *testing.T) {
+	b := newBench(t)
+	s := b.store(t, b.RootToken)
+	i := issuer(t, s, Options{Algorithm: "ecdsa-p256"})
+	release, err := s.Lock(t.Context(), address, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Issue(t.Context(), address); !errors.Is(err, keys.ErrLocked) {
+		t.Errorf("issued at once: %v", err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := i.Ensure(short, address); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, keys.ErrNotFound) {
+		t.Errorf("while it is locked: %v", err)
+	}
+	done := make(chan error)
+	go func() { done <- i.Ensure(t.Context(), address) }()
+	e, err := Entry(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.issue(t.Context(), e); err != nil { // what the other does
+		t.Fatal(err)
+	}
+	if err := release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if h, err := s.History(t.Context(), e); err != nil || len(h) != 1 {
+		t.Errorf("%d versions, %v, want one", len(h), err)
+	}
+}
+
 func (b *bench) issued(t *testing.T) int {
 	t.Helper()
 	list, ok := b.Read("pki/certs?list=true")["keys"].([]any)
