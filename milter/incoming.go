@@ -26,6 +26,15 @@ func (f *Filter) incoming(ctx context.Context, tx *Transaction, g *gateway, head
 		p.asItCame(signer.TempError, "the keys can't be had at the moment")
 		out.Log = append(out.Log, slog.String("cause", r.cause.Name), slog.String("error", r.Error()))
 	}
+	content, err := p.result()
+	if err != nil {
+		return nil, err
+	}
+	if content != nil && f.checkSize(append(header.header(), content.Header...), content.Body) != nil {
+		// To refuse it would tell the client that we have the key.
+		p.asItCame(signer.PermError, reasonTooLarge)
+		content = nil
+	}
 	found := p.signatures()
 	if hold := p.hold(found); hold != nil {
 		if hold.action != policies.Quarantine {
@@ -37,19 +46,12 @@ func (f *Filter) incoming(ctx context.Context, tx *Transaction, g *gateway, head
 		out.Reply = hold.cause.Reply(tx.ID, hold.detail)
 		out.Log = append(out.Log, slog.String("cause", hold.cause.Name))
 	}
-	c, err := p.result()
-	if err != nil {
-		return nil, err
-	}
-	if c != nil {
-		header.replaceContent(c.Header)
-		out.Body = c.Body
-		out.NoReturn = p.plain != nil
+	if content != nil {
+		header.replaceContent(content.Header)
+		out.Body = content.Body
+		out.NoReturn = p.delivered
 	}
 	if err := p.report(header, found); err != nil {
-		return nil, err
-	}
-	if err := f.checkSize(header.header(), out.Body); err != nil {
 		return nil, err
 	}
 	out.Edits = header.edits()

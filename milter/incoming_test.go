@@ -138,7 +138,9 @@ var incomingCases = []struct {
 	{sample: "smime in a list", authres: `smime=neutral \(.*covers part 1`, report: "decrypt=none", plain: true},
 	{sample: "smime attached", authres: `smime=none`, report: "decrypt=none", plain: true},
 	{sample: "pgp encrypted", authres: "none", report: `decrypt=pass \(pgp aes256 authenticated alice@example\.com\)`, plain: true, hasNot: []string{"pgp-encrypted"}},
-	{sample: "pgp both", authres: "x-openpgp=pass", report: "decrypt=pass", plain: true},
+	{sample: "pgp both", authres: "x-openpgp=pass", report: "decrypt=pass", plain: true, has: []string{"multipart/signed; micalg=pgp-sha512", "BEGIN PGP SIGNATURE"}, hasNot: []string{"pgp-encrypted"}},
+	{sample: "pgp both", policy: strings.Replace(incomingPolicy, "verify {}", "verify {\n  strip_signature = true\n}", 1), authres: "x-openpgp=pass", report: "decrypt=pass", plain: true, hasNot: []string{"BEGIN PGP"}},
+	{sample: "pgp both", policy: strings.Replace(incomingPolicy, "verify {}", "", 1), report: "decrypt=pass", plain: true, has: []string{"BEGIN PGP SIGNATURE"}},
 	{sample: "pgp signed", authres: "x-openpgp=pass", report: "decrypt=none", plain: true},
 	{sample: "pgp inline", authres: "none", report: "decrypt=pass", plain: true, hasNot: []string{"BEGIN PGP"}},
 	{sample: "pgp clear-signed", authres: "x-openpgp=pass", report: "decrypt=none", plain: true},
@@ -150,8 +152,19 @@ var incomingCases = []struct {
 		extra: "Subject: [signed] hi [was encrypted]\r\n", authres: "smime=pass", report: "decrypt=pass", plain: true, has: []string{"Subject: [was encrypted] [signed] hi\r\n"}},
 }
 
-func TestIncoming(t *testing.T) {
+// TestGateway shares the keys, which take seconds to make.
+func TestGateway(t *testing.T) {
 	set := identities.Make(t)
+	for name, test := range map[string]func(*testing.T, *identities.Set){
+		"incoming": testIncoming, "attacks": testAttacks, "gadgets": testGadgets, "insider": testInsider,
+		"many signers": testManySigners, "bombs": testBombs, "floods": testFloods,
+		"forged reports": testForgedReports, "different policies": testDifferentPolicies,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, set) })
+	}
+}
+
+func testIncoming(t *testing.T, set *identities.Set) {
 	all := samples(t, set)
 	for _, c := range incomingCases {
 		t.Run(c.sample, func(t *testing.T) {

@@ -243,8 +243,7 @@ func disguises(all map[string]string) []attack {
 	return attacks
 }
 
-func TestAttacks(t *testing.T) {
-	set := identities.Make(t)
+func testAttacks(t *testing.T, set *identities.Set) {
 	all := samples(t, set)
 	all["smime with from"] = crlf(run(t, "From: eve@evil.example\r\nSubject: pay\r\n"+innerEntity, "openssl", "cms", "-sign", "-md", "sha256",
 		"-signer", set.Certificate(identities.Bob), "-inkey", set.Key(identities.Bob), "-certfile", set.Certificate("intermediate")))

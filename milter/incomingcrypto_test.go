@@ -49,10 +49,9 @@ func turn(der []byte, size, n int, known, wanted string) []byte {
 	return der
 }
 
-// TestGadgets puts chosen text into messages that are encrypted with AES-CBC
+// testGadgets puts chosen text into messages that are encrypted with AES-CBC
 // without knowing a key ("Efail", Section 5).
-func TestGadgets(t *testing.T) {
-	set := identities.Make(t)
+func testGadgets(t *testing.T, set *identities.Set) {
 	f := newIncoming(t, set, incomingPolicy)
 	html := "Content-Type: text/html; charset=utf-8\r\nContent-Language: en\r\n\r\n<html><body><p>" +
 		strings.Repeat("0123456789abcdef", 16) + " " + secret + "</p></body></html>\r\n"
@@ -120,10 +119,9 @@ func lengthOf(n int) int {
 	return 2
 }
 
-// TestInsider sends a message of one recipient to that one and to somebody else
+// testInsider sends a message of one recipient to that one and to somebody else
 // of the same system.
-func TestInsider(t *testing.T) {
-	set := identities.Make(t)
+func testInsider(t *testing.T, set *identities.Set) {
 	f := newIncoming(t, set, incomingPolicy)
 	both := []string{identities.Alice, identities.Ida}
 	der := enveloped(t, set, innerEntity, both...)
@@ -247,8 +245,7 @@ func wrapInfo(t *testing.T, oid asn1.ObjectIdentifier, content any) []byte {
 	return der
 }
 
-func TestManySigners(t *testing.T) {
-	set := identities.Make(t)
+func testManySigners(t *testing.T, set *identities.Set) {
 	f := newIncoming(t, set, incomingPolicy)
 	opaque := run(t, innerEntity, "openssl", "cms", "-sign", "-binary", "-nodetach", "-md", "sha256", "-outform", "DER",
 		"-signer", set.Certificate(identities.Bob), "-inkey", set.Key(identities.Bob), "-certfile", set.Certificate("intermediate"))
@@ -278,8 +275,7 @@ func TestManySigners(t *testing.T) {
 	}
 }
 
-func TestBombs(t *testing.T) {
-	set := identities.Make(t)
+func testBombs(t *testing.T, set *identities.Set) {
 	all := samples(t, set)
 	f := newIncoming(t, set, incomingPolicy)
 	f.MaxPlain = 2 << 20
@@ -327,8 +323,7 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-func TestFloods(t *testing.T) {
-	set := identities.Make(t)
+func testFloods(t *testing.T, set *identities.Set) {
 	all := samples(t, set)
 	f := newIncoming(t, set, incomingPolicy)
 	many := func(n int, text string) string { return strings.Repeat(text, n) }

@@ -50,8 +50,7 @@ var strangers = []string{
 	"X-Waxseal-Result: kept",
 }
 
-func TestForgedReports(t *testing.T) {
-	set := identities.Make(t)
+func testForgedReports(t *testing.T, set *identities.Set) {
 	signed := samples(t, set)["smime signed"]
 	sign := `policy "sign" {
   direction = "outgoing"
@@ -119,9 +118,8 @@ func editedBySendmail(h signer.Header, edits []Edit) signer.Header {
 	return top
 }
 
-// TestDifferentPolicies merges the policies of several recipients of one message.
-func TestDifferentPolicies(t *testing.T) {
-	set := identities.Make(t)
+// testDifferentPolicies merges the policies of several recipients of one message.
+func testDifferentPolicies(t *testing.T, set *identities.Set) {
 	all := samples(t, set)
 	policy := func(name, recipient, more string) string {
 		return "policy \"" + name + "\" {\n  direction = \"incoming\"\n  recipient = [\"" + recipient + "\"]\n" + more + "\n}\n"

@@ -88,6 +88,9 @@ type peeler struct {
 	// plain is what was inside the innermost encryption or compression; nil if
 	// the message is delivered as it came.
 	plain *entity
+	// signed is plain with its signatures, where these were encrypted together
+	// with it; nil where they are in it or there are none.
+	signed *signer.Entity
 	// bare is what was inside the signatures after that, as far as they are
 	// intact; nil without any.
 	bare *entity
@@ -281,7 +284,7 @@ func signedKind(part *signer.Part) string {
 
 // asItCame gives up what was found inside: the message is delivered as it came.
 func (p *peeler) asItCame(verdict signer.Verdict, reason string) {
-	p.plain, p.bare = nil, nil
+	p.plain, p.signed, p.bare, p.delivered = nil, nil, nil, false
 	p.layers = append(p.layers, layer{kind: "encrypted", at: p.at, decrypt: &decryption{verdict: verdict, reason: reason}})
 }
 

@@ -24,11 +24,15 @@ func (p *peeler) result() (*signer.Entity, error) {
 		return nil, nil
 	}
 	p.delivered = e != nil
-	if p.bare != nil && p.g.verify != nil && p.g.verify.StripSignature {
+	strip := p.bare != nil && p.g.verify != nil && p.g.verify.StripSignature
+	if strip {
 		e = p.bare
 	}
-	if e == nil {
+	switch {
+	case e == nil:
 		return nil, nil
+	case !strip && p.signed != nil:
+		return p.signed, nil
 	}
 	header, ok := contentFields(e.part.Header)
 	if !ok {
@@ -39,7 +43,7 @@ func (p *peeler) result() (*signer.Entity, error) {
 	if p.plain == nil {
 		return entity, nil // it has come that way
 	}
-	plain, err := isPlain(e)
+	plain, err := isPlain(e.body())
 	if err != nil || plain {
 		return entity, err
 	}
@@ -85,10 +89,10 @@ func contentFields(h signer.Header) (fields signer.Header, ok bool) {
 
 // isPlain reports whether mail servers pass a body on as it is: lines of a
 // length that SMTP allows, and neither NUL nor a line end that is none.
-func isPlain(e *entity) (bool, error) {
+func isPlain(b section) (bool, error) {
 	length, last := 0, byte(0)
 	plain := true
-	err := blocks(*e, func(block []byte) bool {
+	err := blocks(b, func(block []byte) bool {
 		for _, c := range block {
 			switch {
 			case c == 0, c == '\n' && last != '\r', last == '\r' && c != '\n':
@@ -107,9 +111,8 @@ func isPlain(e *entity) (bool, error) {
 	return plain && last != '\r', err
 }
 
-// blocks calls f with an entity's body, piece by piece, until it returns false.
-func blocks(e entity, f func([]byte) bool) error {
-	b := e.body()
+// blocks calls f with a section, piece by piece, until it returns false.
+func blocks(b section, f func([]byte) bool) error {
 	buffer := make([]byte, min(b.at.Len(), 64<<10))
 	for at := b.at.Start; at < b.at.End; {
 		block := buffer[:min(int64(len(buffer)), b.at.End-at)]
@@ -138,7 +141,7 @@ func looksAltered(e entity) (bool, error) {
 		}
 		if canSend(part) && !bad {
 			ascii := part.Encoding == "base64" || part.Encoding == "quoted-printable"
-			failed = blocks(entity{src: e.src, part: part}, func(block []byte) bool {
+			failed = blocks(entity{src: e.src, part: part}.body(), func(block []byte) bool {
 				bad = hasNoise(block) || ascii && !isASCII(block)
 				return !bad
 			})

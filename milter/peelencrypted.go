@@ -83,7 +83,7 @@ func (p *peeler) opened(inside *entity, d *decryption) (*entity, error) {
 		return p.stays(scheme, signer.PermError, "the header of what is inside is too large")
 	}
 	p.layers = append(p.layers, layer{kind: "encrypted", at: p.at, decrypt: d})
-	p.plain, p.bare, p.covered, p.sealed = inside, nil, false, true
+	p.plain, p.signed, p.bare, p.covered, p.sealed = inside, nil, nil, false, true
 	return inside, nil
 }
 
@@ -222,12 +222,36 @@ func (p *peeler) decryptPGP(e entity, data *signer.Part) (*entity, error) {
 	if next == nil || err != nil {
 		return nil, err
 	}
-	if p.g.verify != nil && len(done.Signatures) > 0 {
-		p.compareAuthor(done.Signatures, next.part.Header)
-		p.note(entity{}, done.Signatures, "")
+	if len(done.Signatures) > 0 {
+		p.uncover(entity{}, done.Signatures, next)
+		if !inline {
+			if err := p.keepSignature(inside, done); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if inline {
 		return nil, nil // a text has no layers
 	}
 	return next, nil
+}
+
+// keepSignature delivers a message that was signed and encrypted at once as one
+// that is signed, so that those behind us can check the signature too. It must
+// not need any change that the MTA would make to it.
+func (p *peeler) keepSignature(inside *layerSpool, done *pgpmime.Decrypted) error {
+	const maxKept = 64 << 10 // bytes of signatures
+	if inside.converted || len(done.Signed) > maxKept {
+		return nil
+	}
+	all := section{inside.Spool, signer.Range{End: inside.Size()}}
+	if plain, err := isPlain(all); err != nil || !plain {
+		return err
+	}
+	signed, err := pgpmime.Detach(all, done.Signed)
+	if err != nil {
+		return err
+	}
+	p.signed = signed
+	return nil
 }

@@ -24,6 +24,8 @@ type layerSpool struct {
 	// What ends its lines.
 	crlf, lf int64
 	last     byte
+	// converted says that asMail has put another content in its place.
+	converted bool
 }
 
 func (p *peeler) newLayer() *layerSpool { return &layerSpool{Spool: p.tx.NewSpool(), p: p} }
@@ -100,6 +102,7 @@ func (s *layerSpool) asMail() (signer.Source, error) {
 			return nil, tempfail(CauseSpool, err)
 		}
 	}
+	s.converted = true
 	s.Spool.Close()
 	return text, nil
 }

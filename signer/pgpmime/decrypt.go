@@ -61,6 +61,10 @@ type Decrypted struct {
 	// Signatures is what was found about each signature over the text; nothing
 	// if there are none.
 	Signatures []signer.Verification
+	// Signed is these signatures as packets: a detached signature over the text,
+	// which Verify and every other program can check again (RFC 3156, Section
+	// 6.2). It is nil if there are none.
+	Signed []byte
 }
 
 // Decrypt decrypts an OpenPGP message, armored or not, with one of the keys and
@@ -197,6 +201,7 @@ func (d *decryption) decrypt(w io.Writer, s *packetStream) (*Decrypted, error) {
 		Format:        doc.format,
 		Size:          doc.out.n,
 		Signatures:    doc.verifications(v),
+		Signed:        doc.raw,
 	}, nil
 }
 

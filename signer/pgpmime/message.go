@@ -5,6 +5,7 @@ import (
 	"compress/bzip2"
 	"compress/flate"
 	"compress/zlib"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,8 @@ type document struct {
 	format  byte // of the text: 'b', 't', 'u'; 0 if there was none
 	packets int
 	claims  []foundClaim
-	excess  bool // there are more signatures than are verified
+	excess  bool   // there are more signatures than are verified
+	raw     []byte // the packets of the claims
 }
 
 // foundClaim is a signature of the document.
@@ -121,8 +123,17 @@ func (d *document) readSignature(body *packetBody, before, announced bool) error
 	if before {
 		d.digests.add(c.digestKey())
 	}
+	d.raw = appendSignaturePacket(d.raw, p)
 	d.addClaim(foundClaim{c, before || announced})
 	return nil
+}
+
+// appendSignaturePacket appends a packet with a length of five octets (RFC 9580,
+// Section 4.2.1.3).
+func appendSignaturePacket(to, body []byte) []byte {
+	to = append(to, 0xc0|tagSignature, 0xff)
+	to = binary.BigEndian.AppendUint32(to, uint32(len(body)))
+	return append(to, body...)
 }
 
 func (d *document) addClaim(c foundClaim) {

@@ -47,24 +47,29 @@ func sign(e *signer.Entity, k *Key, o SignOptions) (*signer.Entity, error) {
 	if err != nil {
 		return nil, err
 	}
-	var armored bytes.Buffer
-	armor, err := newArmorWriter(&armored, "PGP SIGNATURE")
-	if err != nil {
-		return nil, err
-	}
-	if _, err := armor.Write(packet); err != nil {
-		return nil, err
-	}
-	if err := armor.Close(); err != nil {
-		return nil, err
-	}
-
 	boundary, err := env.boundary()
 	if err != nil {
 		return nil, err
 	}
 	digest, err := digestName(s.digest)
 	if err != nil {
+		return nil, err
+	}
+	return multipartSigned(e, packet, digest, boundary)
+}
+
+// multipartSigned puts a content, which is an entity as it stands, and signature
+// packets over it into a multipart/signed.
+func multipartSigned(content signer.Content, packets []byte, digest, boundary string) (*signer.Entity, error) {
+	var armored bytes.Buffer
+	armor, err := newArmorWriter(&armored, "PGP SIGNATURE")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := armor.Write(packets); err != nil {
+		return nil, err
+	}
+	if err := armor.Close(); err != nil {
 		return nil, err
 	}
 	field, err := signer.NewField("Content-Type", "multipart/signed; micalg=pgp-"+digest+
@@ -81,7 +86,7 @@ func sign(e *signer.Entity, k *Key, o SignOptions) (*signer.Entity, error) {
 		"\r\n" + armored.String() + "\r\n--" + boundary + "--\r\n"
 	return &signer.Entity{
 		Header: signer.Header{field},
-		Body:   signer.Concat(signer.NewContent([]byte(before)), e, signer.NewContent([]byte(after))),
+		Body:   signer.Concat(signer.NewContent([]byte(before)), content, signer.NewContent([]byte(after))),
 	}, nil
 }
 

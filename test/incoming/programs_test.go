@@ -1,6 +1,7 @@
 package incoming_test
 
 import (
+	"bytes"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -38,7 +39,22 @@ func TestPrograms(t *testing.T) {
 		for _, m := range messages {
 			t.Run(m.name, func(t *testing.T) {
 				_, got := arrives(t, server, "envelope@partner.example", []string{m.to}, m.data)
-				reads(t, m.data, got, m.entity, m.reports...)
+				if m.signer == nil {
+					reads(t, m.data, got, m.entity, m.reports...)
+					return
+				}
+				// The signature that was encrypted together with the text is beside it now.
+				content, signature, err := judge.PGPParts(got)
+				if err != nil {
+					t.Fatalf("%v\n%s", err, got)
+				}
+				if string(content) != m.entity {
+					t.Errorf("the signed part is %q, it was %q", content, m.entity)
+				}
+				if err := m.verifier.Verify(t, m.signer, content, signature); err != nil {
+					t.Error(err)
+				}
+				reads(t, m.data, got, string(got[bytes.Index(got, []byte("Content-Type: multipart/signed")):]), m.reports...)
 			})
 		}
 	})
@@ -49,6 +65,9 @@ type message struct {
 	name, to, entity string
 	data             []byte
 	reports          []string
+	// verifier is to check a signature of signer in the end.
+	signer   *judge.KeyOwner
+	verifier judge.OpenPGP
 }
 
 // nssName is the program that can't sign detached: cmsutil of Debian 12 says that
@@ -60,7 +79,7 @@ func smimeMessages(t *testing.T, program judge.CMS, from, to *judge.Person) []me
 	var all []message
 	head := header(from.Name+"@example.com", to.Name+"@example.com")
 	add := func(name, entity string, data []byte, reports ...string) {
-		all = append(all, message{program.Name() + ", " + name, to.Name + "@example.com", entity, data, reports})
+		all = append(all, message{name: program.Name() + ", " + name, to: to.Name + "@example.com", entity: entity, data: data, reports: reports})
 	}
 	encrypt := func(entity, cipher string) []byte {
 		if program.Name() == nssName && cipher == "aes-256-cbc" {
@@ -109,7 +128,7 @@ func pgpMessages(t *testing.T, program judge.OpenPGP, from, to *judge.KeyOwner) 
 	var all []message
 	head := header(from.Name+"@example.com", to.Name+"@example.com")
 	add := func(name, entity string, data []byte, reports ...string) {
-		all = append(all, message{program.Name() + ", to " + to.Name + ", " + name, to.Name + "@example.com", entity, data, reports})
+		all = append(all, message{name: program.Name() + ", to " + to.Name + ", " + name, to: to.Name + "@example.com", entity: entity, data: data, reports: reports})
 	}
 	encrypt := func(entity string, by *judge.KeyOwner) []byte {
 		data, err := program.Encrypt(t, []*judge.KeyOwner{to}, by, false, []byte(entity))
@@ -130,5 +149,7 @@ func pgpMessages(t *testing.T, program judge.OpenPGP, from, to *judge.KeyOwner) 
 	add("signed", signed, []byte(head+"MIME-Version: 1.0\r\n"+signed), "decrypt=none", "verify=pass", "x-openpgp=pass")
 	add("signed inside", signed, encrypt(signed, nil), "decrypt=pass", "verify=pass", "x-openpgp=pass")
 	add("signed and encrypted at once", text, encrypt(text, from), "decrypt=pass", "verify=pass", "x-openpgp=pass")
+	last := &all[len(all)-1]
+	last.signer, last.verifier = from, program
 	return all
 }
