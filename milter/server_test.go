@@ -26,8 +26,12 @@ func TestShutdown(t *testing.T) {
 	for _, m := range manners() {
 		t.Run(m.name, func(t *testing.T) {
 			applying, proceed := make(chan bool), make(chan bool)
+			var hold atomic.Bool
 			s := serve(t, func(s *Server) {
 				s.Apply = func(ctx context.Context, _ *Transaction) (*Outcome, error) {
+					if !hold.Load() {
+						return &Outcome{Action: policies.Accept}, nil
+					}
 					applying <- true
 					<-proceed
 					return &Outcome{Action: policies.Accept, Body: text(strings.Repeat("x", 200_000))}, ctx.Err()
@@ -38,7 +42,16 @@ func TestShutdown(t *testing.T) {
 				c.connect()
 				c.begin(plainLetter(1))
 				c.send('A')
+				// An answer shows that the server has seen the ABORT, which has none.
+				c.begin(plainLetter(2))
+				c.macros('E', "i", "Q")
+				c.send('E')
+				c.collect()
 			}
+			for s.working() > 0 {
+				time.Sleep(time.Millisecond)
+			}
+			hold.Store(true)
 			l := plainLetter(2)
 			atEnd.begin(l)
 			atEnd.macros('E', "i", "Q")
