@@ -137,7 +137,8 @@ func looksAltered(e entity) (bool, error) {
 	var failed error
 	e.part.Walk(func(part *signer.Part) bool {
 		for _, f := range part.Header {
-			bad = bad || hasNoise(f.Raw) || !utf8.Valid(f.Raw)
+			// Attachments have names in old character sets.
+			bad = bad || hasNoise(f.Raw) || (part == e.part || canSend(part)) && !utf8.Valid(f.Raw)
 		}
 		if canSend(part) && !bad {
 			ascii := part.Encoding == "base64" || part.Encoding == "quoted-printable"
