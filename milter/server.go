@@ -145,10 +145,10 @@ func (s *Server) accept(conn net.Conn) {
 	full := len(s.sessions) >= s.limits.connections
 	if full || s.stopped {
 		s.mu.Unlock()
-		conn.Close()
 		if full {
 			s.log.Warn("connection refused: there are too many", slog.Int("limit", s.limits.connections))
 		}
+		conn.Close()
 		return
 	}
 	s.sessions[session] = struct{}{}
@@ -227,11 +227,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	s.cancel()
+	// Closed first: what an interrupted Apply returns is not to reach the MTA.
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for session := range s.sessions {
 		session.wire.Conn.Close()
 	}
+	s.mu.Unlock()
+	s.cancel()
 	return ctx.Err()
 }
