@@ -158,7 +158,7 @@ func TestGateway(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *identities.Set){
 		"incoming": testIncoming, "attacks": testAttacks, "gadgets": testGadgets, "insider": testInsider,
 		"many signers": testManySigners, "bombs": testBombs, "floods": testFloods,
-		"forged reports": testForgedReports, "different policies": testDifferentPolicies,
+		"forged reports": testForgedReports, "different policies": testDifferentPolicies, "too large": testTooLarge,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, set) })
 	}

@@ -170,3 +170,15 @@ func testDifferentPolicies(t *testing.T, set *identities.Set) {
 		})
 	}
 }
+
+// testTooLarge: a message that would be too large for the MTA once decrypted is
+// delivered as it came, since a refusal would tell that we have the key.
+func testTooLarge(t *testing.T, set *identities.Set) {
+	f := newIncoming(t, set, incomingPolicy)
+	message := smimeMessage(enveloped(t, set, innerEntity, identities.Alice))
+	for limit, want := range map[int64]string{10: `^mx\.test; policy=incoming; decrypt=permerror \(smime: it is too large\); verify=none`,
+		600: `^mx\.test; policy=incoming; decrypt=permerror \(smime: it is too large\); verify=none`, 6000: "decrypt=pass"} {
+		f.MaxResult = limit
+		attack{message: message, report: want, shown: limit == 6000}.check(t, f)
+	}
+}

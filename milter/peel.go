@@ -285,7 +285,16 @@ func signedKind(part *signer.Part) string {
 // asItCame gives up what was found inside: the message is delivered as it came.
 func (p *peeler) asItCame(verdict signer.Verdict, reason string) {
 	p.plain, p.signed, p.bare, p.delivered = nil, nil, nil, false
-	p.layers = append(p.layers, layer{kind: "encrypted", at: p.at, decrypt: &decryption{verdict: verdict, reason: reason}})
+	said := false
+	for _, l := range p.layers {
+		if l.decrypt != nil && l.decrypt.verdict == signer.Pass {
+			l.decrypt.verdict, l.decrypt.reason = verdict, reason
+			said = true
+		}
+	}
+	if !said {
+		p.layers = append(p.layers, layer{kind: "encrypted", at: p.at, decrypt: &decryption{verdict: verdict, reason: reason}})
+	}
 }
 
 func subpath(path string, i int) string {
