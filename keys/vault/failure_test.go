@@ -204,7 +204,13 @@ func testSlow(t *testing.T, ids *identities.Set) {
 	wantError(t, "silent", reads(t, mute), "no answer from Vault in time")
 
 	proxy.held.Store(nil)
-	if err := reads(t, store); err != nil {
+	// On a busy machine an answer may take longer than the 200 ms that this
+	// store waits; it has to get one sooner or later.
+	err = reads(t, store)
+	for end := time.Now().Add(30 * time.Second); err != nil && time.Now().Before(end); {
+		err = reads(t, store)
+	}
+	if err != nil {
 		t.Errorf("quick again: %v", err)
 	}
 }
