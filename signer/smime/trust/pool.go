@@ -81,7 +81,9 @@ func (s Store) Select(names ...string) (*Pool, error) {
 		if !ok {
 			return nil, fmt.Errorf("no trust anchors are named %q: add a trust_anchors block of that name", name)
 		}
-		all.add(anchors.certs...)
+		if anchors != nil {
+			all.add(anchors.certs...)
+		}
 	}
 	return all, nil
 }
