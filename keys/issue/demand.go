@@ -56,13 +56,13 @@ func (i *Issuer) Ensure(ctx context.Context, address string) error {
 		}
 		return nil, err
 	})
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	select {
 	case r := <-result:
 		return r.Err
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the certificate of %s: %w", e.Name, ctx.Err())
+	case <-waiting.Done():
+		return fmt.Errorf("wait for the certificate of %s: %w", e.Name, waiting.Err())
 	}
 }
 
