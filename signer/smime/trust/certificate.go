@@ -167,7 +167,11 @@ func (c *certificate) readTBS(tbs cryptobyte.String) error {
 		c.key = key
 	}
 	c.extensions.init()
-	if present {
+	switch {
+	case present && c.version != 3:
+		// RFC 5280, Section 4.1.2.9. Others ignore them, and so what they forbid.
+		c.malformed = fmt.Errorf("extensions in a certificate of version %d", c.version)
+	case present:
 		c.malformed = c.readExtensions(list)
 	}
 	return nil
