@@ -237,10 +237,12 @@ func plainAddress(address string) (string, bool) {
 	if err != nil || len(plain) > maxSigner {
 		return "", false
 	}
-	bad := func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._+-", r)
+	letters := func(marks string) func(rune) bool {
+		return func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(marks, r)
+		}
 	}
-	return plain, !strings.ContainsFunc(local, bad) && !strings.ContainsFunc(domain, bad)
+	return plain, !strings.ContainsFunc(local, letters("._+-")) && !strings.ContainsFunc(domain, letters(".-"))
 }
 
 // isPartNumber reports whether s is numbers with dots between them.
