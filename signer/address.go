@@ -170,7 +170,9 @@ func newAddress(local, domain string) (string, bool) {
 		local = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(local) + `"`
 	}
 	spec := local + "@" + domain
-	return spec, len(spec) <= maxAddress
+	// A NUL, say, can't stand in quotes either.
+	_, _, ok := SplitAddress(spec)
+	return spec, ok
 }
 
 // domainPrefix cuts off what can't belong to a domain name.
