@@ -95,6 +95,9 @@ func (t *transit) fields(h Header, l label) (Header, error) {
 		if reason == "" && f.Is("Content-Type") && !sameType(f, Field{f.Name, raw}) {
 			reason = "has a Content-Type that is not well-formed"
 		}
+		if reason == "" && f.Is("Content-Transfer-Encoding") && encodingOf(f) != encodingOf(Field{f.Name, raw}) {
+			reason = "has a Content-Transfer-Encoding that is not well-formed"
+		}
 		if reason != "" {
 			return nil, t.unsafe(reason)
 		}
