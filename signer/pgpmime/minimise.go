@@ -172,6 +172,9 @@ func (m *minimiser) primaryKey(c *component) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if direct == nil && m.primary.Version >= 6 {
+		return nil, errors.New("it has no valid signature over its primary key") // RFC 9580, Section 10.1.1
+	}
 	for _, s := range [][]byte{revocation, direct} {
 		if s != nil {
 			keep = append(keep, s)
