@@ -1,10 +1,9 @@
 package pgpmime
 
 import (
-	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
-	"mime/quotedprintable"
 	"strings"
 
 	"waxseal/signer"
@@ -79,55 +78,12 @@ func smallPart(p *signer.Part, body signer.Source) ([]byte, error) {
 	if p.BodyEnd-p.BodyStart > maxControlPart {
 		return nil, nil
 	}
-	src := &source{r: io.NewSectionReader(body, p.BodyStart, p.BodyEnd-p.BodyStart)}
-	content, err := decode(p, src)
-	if err != nil {
+	text, err := io.ReadAll(p.Open(body))
+	switch {
+	case errors.Is(err, signer.ErrEncoding):
 		return nil, nil
-	}
-	text, err := io.ReadAll(content)
-	if src.err != nil {
-		return nil, fmt.Errorf("read a part of a PGP/MIME message: %w", src.err)
-	}
-	if err != nil {
-		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read a part of a PGP/MIME message: %w", err)
 	}
 	return text, nil
-}
-
-// Open returns the content of a part, its transfer encoding (RFC 2045, Section
-// 6) undone: of Encrypted.Data, what Decrypt reads. The error says that the
-// encoding is not known.
-func Open(p *signer.Part, body signer.Source) (io.Reader, error) {
-	return decode(p, io.NewSectionReader(body, p.BodyStart, p.BodyEnd-p.BodyStart))
-}
-
-func decode(p *signer.Part, raw io.Reader) (io.Reader, error) {
-	switch p.Encoding {
-	case "", "7bit", "8bit", "binary":
-		return raw, nil
-	case "base64":
-		return base64.NewDecoder(base64.StdEncoding, &withoutBlanks{raw}), nil
-	case "quoted-printable":
-		return quotedprintable.NewReader(raw), nil
-	}
-	return nil, malformed("a Content-Transfer-Encoding that is not known")
-}
-
-// withoutBlanks leaves out blanks; the base64 decoder passes over line ends only.
-type withoutBlanks struct{ r io.Reader }
-
-func (b *withoutBlanks) Read(p []byte) (int, error) {
-	for {
-		n, err := b.r.Read(p)
-		kept := 0
-		for _, c := range p[:n] {
-			if c != ' ' && c != '\t' {
-				p[kept] = c
-				kept++
-			}
-		}
-		if kept > 0 || err != nil || len(p) == 0 {
-			return kept, err
-		}
-	}
 }

@@ -71,11 +71,7 @@ func TestFindEncrypted(t *testing.T) {
 		got := ""
 		if found != nil {
 			got = map[bool]string{false: "whole", true: "mangled"}[found.Mangled]
-			content, err := Open(found.Data, src)
-			if err != nil {
-				t.Fatal(err)
-			}
-			message, err := io.ReadAll(content)
+			message, err := io.ReadAll(found.Data.Open(src))
 			if err != nil {
 				t.Fatal(err)
 			}

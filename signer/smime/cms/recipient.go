@@ -35,16 +35,6 @@ func (i RecipientID) String() string {
 	return fmt.Sprintf("recipient identifier %d", int(i))
 }
 
-// ParseRecipientID returns the RecipientID of that name.
-func ParseRecipientID(name string) (RecipientID, error) {
-	for i := IssuerAndSerial; i <= SubjectKeyID; i++ {
-		if i.String() == name {
-			return i, nil
-		}
-	}
-	return 0, fmt.Errorf("unknown recipient identifier %q; there are issuer-serial and ski", name)
-}
-
 // byKeyID reports whether the certificate is named by its key identifier.
 func (i RecipientID) byKeyID(cert *x509.Certificate) bool {
 	return i == SubjectKeyID && len(cert.SubjectKeyId) > 0
